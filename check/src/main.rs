@@ -1,0 +1,2 @@
+//! Checks a Tollgate configuration offline.
+fn main() {}

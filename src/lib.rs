@@ -1,0 +1,13 @@
+//! What every LLM call costs, and whose it is, known inside Envoy.
+//!
+//! The crate is a pure core with a thin shell. The core turns values into values: headers and body
+//! chunks in, a record of the call out. It never reads a clock, never calls Envoy and never
+//! blocks. The shell, `host`, is the only module that speaks to Envoy.
+//!
+//! ```text
+//!   Envoy ──callback──▶ host ──value──▶ core
+//!   Envoy ◀──hostcall── host ◀──value── core
+//! ```
+
+pub mod money;
+pub mod usage;

@@ -1,0 +1,225 @@
+//! What a call used, in disjoint quantities.
+//!
+//! Providers count in different ways: some include cached tokens in the input, some do not; some
+//! include reasoning in the output. The readers in [`crate::provider`] turn each convention into
+//! the same leaves, none of which contains another, so a price is a sum of products.
+
+/// One kind of thing that providers charge for. No unit contains another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Unit {
+    /// Input tokens that came from no cache, went into no cache, and have no modality of their own.
+    Input,
+    /// Input tokens read from a cache.
+    CacheRead,
+    /// Input tokens written to a cache whose time to live is not known.
+    CacheWrite,
+    /// Input tokens written to a cache for five minutes.
+    CacheWrite5m,
+    /// Input tokens written to a cache for one hour.
+    CacheWrite1h,
+    /// Input tokens that the provider's own tools put into the prompt.
+    InputTool,
+    /// Audio input tokens from no cache.
+    InputAudio,
+    /// Audio input tokens read from a cache.
+    CacheReadAudio,
+    /// Image input tokens from no cache.
+    InputImage,
+    /// Image input tokens read from a cache.
+    CacheReadImage,
+    /// Video input tokens from no cache.
+    InputVideo,
+    /// Video input tokens read from a cache.
+    CacheReadVideo,
+    /// Output tokens of the answer, without those below.
+    Output,
+    /// Output tokens spent on reasoning that the client may not see.
+    Reasoning,
+    /// Audio output tokens.
+    OutputAudio,
+    /// Image output tokens.
+    OutputImage,
+    /// Video output tokens.
+    OutputVideo,
+    /// Web searches that the provider ran for the call.
+    WebSearch,
+}
+
+impl Unit {
+    /// Every unit, in the order of declaration.
+    pub const ALL: [Self; 18] = [
+        Self::Input,
+        Self::CacheRead,
+        Self::CacheWrite,
+        Self::CacheWrite5m,
+        Self::CacheWrite1h,
+        Self::InputTool,
+        Self::InputAudio,
+        Self::CacheReadAudio,
+        Self::InputImage,
+        Self::CacheReadImage,
+        Self::InputVideo,
+        Self::CacheReadVideo,
+        Self::Output,
+        Self::Reasoning,
+        Self::OutputAudio,
+        Self::OutputImage,
+        Self::OutputVideo,
+        Self::WebSearch,
+    ];
+
+    /// The name in metrics, in the price book and in the `call` field of the access log.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::CacheRead => "cache_read",
+            Self::CacheWrite => "cache_write",
+            Self::CacheWrite5m => "cache_write_5m",
+            Self::CacheWrite1h => "cache_write_1h",
+            Self::InputTool => "input_tool",
+            Self::InputAudio => "input_audio",
+            Self::CacheReadAudio => "cache_read_audio",
+            Self::InputImage => "input_image",
+            Self::CacheReadImage => "cache_read_image",
+            Self::InputVideo => "input_video",
+            Self::CacheReadVideo => "cache_read_video",
+            Self::Output => "output",
+            Self::Reasoning => "reasoning",
+            Self::OutputAudio => "output_audio",
+            Self::OutputImage => "output_image",
+            Self::OutputVideo => "output_video",
+            Self::WebSearch => "web_search",
+        }
+    }
+
+    /// Which of the four totals of the access log a quantity counts towards.
+    #[must_use]
+    pub const fn side(self) -> Side {
+        match self {
+            Self::Input
+            | Self::InputTool
+            | Self::InputAudio
+            | Self::InputImage
+            | Self::InputVideo => Side::Input,
+            Self::CacheRead
+            | Self::CacheReadAudio
+            | Self::CacheReadImage
+            | Self::CacheReadVideo => Side::CacheRead,
+            Self::CacheWrite | Self::CacheWrite5m | Self::CacheWrite1h => Side::CacheWrite,
+            Self::Output
+            | Self::Reasoning
+            | Self::OutputAudio
+            | Self::OutputImage
+            | Self::OutputVideo => Side::Output,
+            Self::WebSearch => Side::Item,
+        }
+    }
+}
+
+/// The coarse kind of a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Tokens of the prompt from no cache.
+    Input,
+    /// Tokens of the prompt read from a cache.
+    CacheRead,
+    /// Tokens of the prompt written to a cache.
+    CacheWrite,
+    /// Tokens of the answer.
+    Output,
+    /// Charged by the piece, not by the token.
+    Item,
+}
+
+/// The quantities of one call, by unit. Sums stop at `u64::MAX` rather than wrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage([u64; Unit::ALL.len()]);
+
+impl Usage {
+    /// How much of `unit` was used.
+    #[must_use]
+    pub fn of(&self, unit: Unit) -> u64 {
+        self.0.get(unit as usize).copied().unwrap_or(0)
+    }
+
+    /// Adds `quantity` of `unit`.
+    pub fn add(&mut self, unit: Unit, quantity: u64) {
+        if let Some(slot) = self.0.get_mut(unit as usize) {
+            *slot = slot.saturating_add(quantity);
+        }
+    }
+
+    /// The same usage with `quantity` of `unit` added.
+    #[must_use]
+    pub fn with(mut self, unit: Unit, quantity: u64) -> Self {
+        self.add(unit, quantity);
+        self
+    }
+
+    /// The units used at all, with their quantities, in the order of [`Unit::ALL`].
+    pub fn leaves(&self) -> impl Iterator<Item = (Unit, u64)> + '_ {
+        Unit::ALL.into_iter().map(|unit| (unit, self.of(unit))).filter(|&(_, n)| n > 0)
+    }
+
+    /// All tokens of the prompt: uncached, read from and written to caches, put there by tools.
+    #[must_use]
+    pub fn input_tokens(&self) -> u64 {
+        self.sum(|side| matches!(side, Side::Input | Side::CacheRead | Side::CacheWrite))
+    }
+
+    /// All tokens read from caches.
+    #[must_use]
+    pub fn cache_read_tokens(&self) -> u64 {
+        self.sum(|side| side == Side::CacheRead)
+    }
+
+    /// All tokens written to caches.
+    #[must_use]
+    pub fn cache_write_tokens(&self) -> u64 {
+        self.sum(|side| side == Side::CacheWrite)
+    }
+
+    /// All tokens of the answer, with reasoning.
+    #[must_use]
+    pub fn output_tokens(&self) -> u64 {
+        self.sum(|side| side == Side::Output)
+    }
+
+    fn sum(&self, counts: impl Fn(Side) -> bool) -> u64 {
+        self.leaves()
+            .filter(|(unit, _)| counts(unit.side()))
+            .fold(0, |sum, (_, n)| sum.saturating_add(n))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_has_its_own_slot_and_name() {
+        let mut names = std::collections::BTreeSet::new();
+        for (at, unit) in Unit::ALL.into_iter().enumerate() {
+            assert_eq!(unit as usize, at);
+            assert!(names.insert(unit.label()), "{} twice", unit.label());
+        }
+    }
+
+    #[test]
+    fn totals_include_what_providers_call_input_and_output() {
+        let usage = Usage::default()
+            .with(Unit::Input, 10)
+            .with(Unit::CacheRead, 20)
+            .with(Unit::CacheWrite1h, 30)
+            .with(Unit::InputTool, 1)
+            .with(Unit::Output, 5)
+            .with(Unit::Reasoning, 7)
+            .with(Unit::WebSearch, 2);
+        assert_eq!(usage.input_tokens(), 61);
+        assert_eq!(usage.cache_read_tokens(), 20);
+        assert_eq!(usage.cache_write_tokens(), 30);
+        assert_eq!(usage.output_tokens(), 12);
+    }
+}
