@@ -10,4 +10,5 @@
 //! ```
 
 pub mod money;
+pub mod price;
 pub mod usage;

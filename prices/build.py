@@ -1,0 +1,116 @@
+"""Makes the price book, `src/price/book.json`, from genai-prices, and prints what changed.
+
+The same inputs (the former book and the pinned sources) give the same bytes. A model that is in the
+former book and no longer in the data stays, closed by the date of the new version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import calendar
+import datetime
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import source
+
+Book = dict[str, Any]
+Rows = dict[tuple[str, str], dict[str, Any]]
+
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / 'src' / 'price' / 'book.json'
+FORMAT = 1
+
+
+def main() -> int:
+    """Builds, writes and reports."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument('--date', type=datetime.date.fromisoformat, help='date of the version')
+    date = arguments.parse_args().date
+    former = json.loads(BOOK.read_text()) if BOOK.exists() else {}
+    book = build(former, date)
+    changes = list(differences(rows(former), rows(book)))
+    if changes and former.get('version') == book['version'] and date is None:
+        print(*changes, sep='\n')
+        print('the same sources give another book: name the new version with --date', file=sys.stderr)
+        return 1
+    BOOK.parent.mkdir(exist_ok=True)
+    BOOK.write_text(text(book))
+    print(*changes, sep='\n')
+    print(f'{book["version"]}: {len(rows(book))} models, {len(changes)} changed')
+    return 0
+
+
+def build(former: Book, date: datetime.date | None) -> Book:
+    """The new book. Its date is `date`, or that of the former book if the source is the same."""
+    about = source.about()
+    if date is None and about in former.get('sources', []):
+        date = datetime.date.fromisoformat(former['version'].split('.', 1)[0])
+    date = date or datetime.date.today()
+    book = {
+        'format': FORMAT,
+        'version': f'{date}.{about["name"]}-{about["version"]}',
+        'rates': 'nano-dollars per million of the unit: [base, tier start, tier rate, ...]',
+        'sources': [about],
+        'providers': source.providers(),
+    }
+    keep_vanished(former, book, calendar.timegm(date.timetuple()))
+    return book
+
+
+def keep_vanished(former: Book, book: Book, closed: int) -> None:
+    """Appends to each provider the models that only the former book has."""
+    present = rows(book)
+    for provider in book['providers']:
+        for (owner, model), row in rows(former).items():
+            if owner == provider['id'] and (owner, model) not in present:
+                provider['models'].append({'closed': closed} | row)
+
+
+def rows(book: Book) -> Rows:
+    """The models of a book by provider and id."""
+    return {
+        (provider['id'], model['id']): model
+        for provider in book.get('providers', [])
+        for model in provider['models']
+    }
+
+
+def differences(old: Rows, new: Rows) -> Iterator[str]:
+    """One line for each model that was added, closed, lost or changed."""
+    for key in sorted(old.keys() | new.keys()):
+        name = '/'.join(key)
+        before, after = old.get(key), new.get(key)
+        if before is None:
+            yield f'added    {name}'
+        elif after is None:
+            yield f'lost     {name}: its provider is no longer in the book'
+        elif 'closed' in after and 'closed' not in before:
+            yield f'closed   {name}'
+        elif before != after:
+            fields = [f for f in sorted(before.keys() | after.keys()) if before.get(f) != after.get(f)]
+            for field in fields:
+                yield f'changed  {name}: {field} {_short(before.get(field))} -> {_short(after.get(field))}'
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, separators=(',', ':'))
+
+
+def text(book: Book) -> str:
+    """The file: one line per model, so that a change of the book is readable as one of lines."""
+    providers = book['providers']
+    head = ',\n'.join(f'"{key}":{_short(value)}' for key, value in book.items() if key != 'providers')
+    blocks = []
+    for provider in providers:
+        opening = _short({key: value for key, value in provider.items() if key != 'models'})[:-1]
+        models = ',\n'.join(_short(model) for model in provider['models'])
+        blocks.append(f'{opening},"models":[\n{models}]}}')
+    return f'{{{head},\n"providers":[\n' + ',\n'.join(blocks) + ']}\n'
+
+
+if __name__ == '__main__':
+    sys.exit(main())

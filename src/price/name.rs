@@ -1,0 +1,162 @@
+//! The names that a model may stand under in the book, most telling first.
+//!
+//! A name is tried as it is, in lower case; then with a compact date written out; then without the
+//! prefix of a vendor or a gateway; and last without its date, for a snapshot that the book does not
+//! list has the price of its model. A fine-tuned model is never taken for its base.
+
+/// The names to try for `model`, in order, each once.
+pub(super) fn candidates(model: &str) -> Vec<String> {
+    let name = model.trim().to_ascii_lowercase();
+    let mut names = Vec::with_capacity(4);
+    add_dated(&mut names, &name);
+    if name.starts_with(FINE_TUNED) {
+        return names;
+    }
+    let bare = without_prefixes(&name);
+    add_dated(&mut names, bare);
+    if let Some(undated) = without_date(bare) {
+        add(&mut names, undated.to_owned());
+    }
+    names
+}
+
+/// Adds `name`, and `name` with its compact date written out.
+fn add_dated(names: &mut Vec<String>, name: &str) {
+    add(names, name.to_owned());
+    if let Some(dashed) = with_dashed_date(name) {
+        add(names, dashed);
+    }
+}
+
+fn add(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}
+
+/// `gpt-5.2-20251211` as `gpt-5.2-2025-12-11`, wherever in the name such a date ends a part of it.
+fn with_dashed_date(name: &str) -> Option<String> {
+    let is_end = |at: &usize| matches!(name.as_bytes().get(*at), None | Some(b'-' | b':'));
+    let mut from = 0;
+    let mut dashed = String::with_capacity(name.len().saturating_add(2));
+    for (start, _) in name.match_indices('-') {
+        let begin = start.saturating_add(1);
+        let end = begin.saturating_add(COMPACT);
+        let Some((year, month, day)) = name.get(begin..end).and_then(date) else { continue };
+        if !is_end(&end) {
+            continue;
+        }
+        dashed.push_str(name.get(from..begin)?);
+        dashed.extend([year, "-", month, "-", day]);
+        from = end;
+    }
+    dashed.push_str(name.get(from..)?);
+    (from > 0).then_some(dashed)
+}
+
+/// The year, month and day of a compact date of this century.
+fn date(text: &str) -> Option<(&str, &str, &str)> {
+    let (year, month, day) = (text.get(..4)?, text.get(4..6)?, text.get(6..8)?);
+    let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok());
+    let (y, m, d): (u32, u32, u32) = (number(year)??, number(month)??, number(day)??);
+    let days = match m {
+        2 if y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        1..=12 => 31,
+        _ => return None,
+    };
+    ((2000..2100).contains(&y) && (1..=days).contains(&d)).then_some((year, month, day))
+}
+
+/// The name behind all prefixes of vendors, gateways and regions.
+fn without_prefixes(name: &str) -> &str {
+    let mut bare = name;
+    if bare.starts_with("projects/") || bare.starts_with("publishers/") {
+        bare = bare.split_once("/models/").map_or(bare, |(_, model)| model);
+    }
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| bare.strip_prefix(prefix)) {
+        bare = rest;
+    }
+    let regional = REGIONS.iter().find_map(|region| bare.strip_prefix(region)).unwrap_or(bare);
+    regional.strip_prefix("anthropic.").unwrap_or(bare)
+}
+
+/// The name before `-2025-08-07`, `-20250514` or `@20250514`.
+fn without_date(name: &str) -> Option<&str> {
+    let dashed = || {
+        let (head, tail) = name.split_at_checked(name.len().checked_sub(DASHED)?)?;
+        let [year, month, day] = [tail.get(..4)?, tail.get(5..7)?, tail.get(8..)?];
+        let dashes = tail.get(4..5) == Some("-") && tail.get(7..8) == Some("-");
+        date(&[year, month, day].concat()).filter(|_| dashes).and(head.strip_suffix('-'))
+    };
+    let compact = || {
+        let (head, tail) = name.split_at_checked(name.len().checked_sub(COMPACT)?)?;
+        date(tail).and(head.strip_suffix(['-', '@']))
+    };
+    dashed().or_else(compact).filter(|head| !head.is_empty())
+}
+
+/// Marks the name of a fine-tuned model: `ft:base:organisation:suffix:id`.
+pub(super) const FINE_TUNED: &str = "ft:";
+/// Length of `20250807`.
+const COMPACT: usize = 8;
+/// Length of `2025-08-07`.
+const DASHED: usize = 10;
+
+/// What gateways and SDKs put before a model's own name.
+const PREFIXES: [&str; 12] = [
+    "anthropic/",
+    "azure/",
+    "azure_ai/",
+    "bedrock/",
+    "gemini/",
+    "google/",
+    "litellm_proxy/",
+    "models/",
+    "openai/",
+    "openrouter/",
+    "vertex/",
+    "vertex_ai/",
+];
+
+/// Regions of inference profiles that may stand before `anthropic.`.
+const REGIONS: [&str; 7] = ["apac.", "au.", "eu.", "global.", "jp.", "us-gov.", "us."];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_tried_from_the_most_telling_on() {
+        #[rustfmt::skip]
+        let cases: [(&str, &[&str]); 13] = [
+            ("GPT-5",                          &["gpt-5"]),
+            ("gpt-5-2025-08-07",               &["gpt-5-2025-08-07", "gpt-5"]),
+            ("gpt-5.2-20251211",               &["gpt-5.2-20251211", "gpt-5.2-2025-12-11", "gpt-5.2"]),
+            ("gpt-5.2-20251311",               &["gpt-5.2-20251311"]),
+            ("gpt-5.2-20250230",               &["gpt-5.2-20250230"]),
+            ("claude-opus-4@20250514",         &["claude-opus-4@20250514", "claude-opus-4"]),
+            ("openai/gpt-5",                   &["openai/gpt-5", "gpt-5"]),
+            ("openrouter/openai/gpt-5",        &["openrouter/openai/gpt-5", "gpt-5"]),
+            ("models/gemini-2.5-pro",          &["models/gemini-2.5-pro", "gemini-2.5-pro"]),
+            ("publishers/google/models/gemini-2.5-pro",
+                                               &["publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"]),
+            ("us.anthropic.claude-opus-4-6",   &["us.anthropic.claude-opus-4-6", "claude-opus-4-6"]),
+            ("ft:gpt-4o-mini-2024-07-18:o::i", &["ft:gpt-4o-mini-2024-07-18:o::i"]),
+            ("",                               &[""]),
+        ];
+        for (model, names) in cases {
+            assert_eq!(candidates(model), names, "{model}");
+        }
+    }
+
+    #[test]
+    fn foreign_bytes_do_no_harm() {
+        for model in
+            ["-", "é-20251211é", "--------", "ééééé", "@20250514", "-2025-08-07", "a-2025é08"]
+        {
+            assert!(!candidates(model).is_empty(), "{model}");
+        }
+    }
+}
