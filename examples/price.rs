@@ -14,6 +14,7 @@ use tollgate::usage::Usage;
 struct Call {
     provider: String,
     model: String,
+    #[serde(default)]
     usage: BTreeMap<String, u64>,
     at: u64,
     service_tier: Option<String>,

@@ -10,6 +10,8 @@ mod clause;
 mod model;
 mod name;
 mod overrides;
+#[cfg(test)]
+mod tests;
 
 use core::cell::RefCell;
 

@@ -1,0 +1,235 @@
+"""Compares the filter's prices with those of genai-prices, call by call, to the nano-dollar.
+
+Random calls over all models of the book: every way to name them, sizes around every tier, times
+around every date, all terms. Each is priced by genai-prices' `calc_price` in decimals, rounded half
+up, and by the filter's core through `examples/price.rs`. A sample of the calls with the right
+answers goes to `golden.jsonl`, where a unit test of the core reads it.
+
+Where the filter says more than genai-prices, the rule is checked too: tokens without any rate make
+a call unpriced, and an item without one makes its cost incomplete; genai-prices leaves both out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import decimal
+import json
+import random
+import string
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from genai_prices import types
+from genai_prices.data_snapshot import get_snapshot
+from genai_prices.decompose import is_descendant_or_self
+from genai_prices.units import _get_registry
+
+import source
+
+Call = dict[str, Any]
+Answer = dict[str, Any]
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDEN = ROOT / 'prices' / 'golden.jsonl'
+CORE = ['cargo', 'run', '--quiet', '--no-default-features', '--example', 'price']
+
+# What the filter's units are called by genai-prices, and in which sums it counts them.
+KEYS = {
+    'input': ['input'],
+    'cache_read': ['cache_read', 'input'],
+    'cache_write': ['cache_write', 'input'],
+    'cache_write_5m': ['cache_write_5m', 'cache_write', 'input'],
+    'cache_write_1h': ['cache_write_1h', 'cache_write', 'input'],
+    'input_tool': ['input_tool', 'input'],
+    'input_audio': ['input_audio', 'input'],
+    'cache_read_audio': ['cache_audio_read', 'input_audio', 'cache_read', 'input'],
+    'input_image': ['input_image', 'input'],
+    'cache_read_image': ['cache_image_read', 'input_image', 'cache_read', 'input'],
+    'input_video': ['input_video', 'input'],
+    'cache_read_video': ['cache_video_read', 'input_video', 'cache_read', 'input'],
+    'output': ['output'],
+    'reasoning': ['output_reasoning', 'output'],
+    'output_audio': ['output_audio', 'output'],
+    'output_image': ['output_image', 'output'],
+    'output_video': ['output_video', 'output'],
+}
+ITEMS = {'web_search': 'web_searches'}
+
+TIERS = [None, None, 'default', 'flex', 'priority', 'fast', 'auto', 'standard']
+SPEEDS = [None, None, 'fast', 'standard']
+SAMPLE = 700
+BOOK_FROM, BOOK_TO = date(2023, 1, 1), date(2027, 6, 1)
+
+
+def main() -> int:
+    """Prices the calls both ways and reports."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument('--calls', type=int, default=100, help='calls per model')
+    arguments.add_argument('--golden', action='store_true', help='write golden.jsonl')
+    arguments.add_argument('core', nargs='*', help='command of examples/price.rs')
+    options = arguments.parse_args()
+    decimal.getcontext().prec = 60
+    chance = random.Random(1)
+    cases = [(call, answer(call)) for call in calls(options.calls, chance)]
+    if options.golden:
+        known = [line(call | {'answer': right}) for call, right in cases if right['id']]
+        GOLDEN.write_text(''.join(known[:: max(1, len(known) // SAMPLE)]))
+    return compare(cases, options.core or CORE)
+
+
+def calls(per_model: int, chance: random.Random) -> Iterator[Call]:
+    """Random calls, `per_model` for each model of the book."""
+    for provider in get_snapshot().providers:
+        if provider.id not in source.PROVIDERS:
+            continue
+        for model in provider.models:
+            edges = list(thresholds(model))
+            names = [*names_of(model.match, chance), model.id]
+            for _ in range(per_model):
+                call = {
+                    'provider': provider.id,
+                    'model': spelled(chance.choice(names), chance),
+                    'usage': usage(edges, chance),
+                    'at': moment(model, chance),
+                    'service_tier': chance.choice(TIERS),
+                    'batch': chance.random() < 0.3,
+                    'speed': chance.choice(SPEEDS),
+                }
+                yield {key: value for key, value in call.items() if value}
+
+
+def names_of(clause: types.MatchLogic, chance: random.Random) -> Iterator[str]:
+    """Names that meet a clause, or nearly."""
+    noise = ''.join(chance.choices(string.ascii_lowercase + string.digits + '-', k=5))
+    match clause:
+        case types.ClauseOr(or_=parts) | types.ClauseAnd(and_=parts):
+            for part in parts:
+                yield from names_of(part, chance)
+        case types.ClauseEquals(equals=text):
+            yield from (text, text, text + noise)
+        case types.ClauseStartsWith(starts_with=text):
+            yield from (text, text + noise, f'{text}-tts', f'{text}-tts-{noise}', f'{text}-20251211')
+        case types.ClauseEndsWith(ends_with=text):
+            yield from (text, noise + text, f'{text}-20251211')
+        case types.ClauseContains(contains=text):
+            yield from (text, noise + text + noise)
+        case types.ClauseRegex(regex=regex):
+            text = regex.strip('^$').replace('\\.', '.').replace('[-@]', '@')
+            for digits in ('\\d{4}', '\\d{8}', '\\d{2}', '\\d'):
+                text = text.replace(digits, {'\\d{4}': '2026', '\\d{8}': '20260417'}.get(digits, '11'))
+            if '(' not in text:
+                yield from (text, text + noise, text[:-1])
+
+
+def spelled(name: str, chance: random.Random) -> str:
+    return chance.choice([name, name, name.upper(), name + '-2025-11-13'])
+
+
+def thresholds(model: types.ModelInfo) -> Iterator[int]:
+    for entry in [*source._entries(model), *(model.price_variants or [])]:
+        for price in vars(entry.prices).values():
+            if isinstance(price, types.TieredPrices):
+                yield from (tier.start for tier in price.tiers)
+
+
+def usage(edges: list[int], chance: random.Random) -> dict[str, int]:
+    """A few units; often exactly as much input as makes, or just misses, a tier."""
+    largest = chance.choice([10, 5_000, 300_000, 2_000_000, 10**9])
+    units = chance.sample([*KEYS, *ITEMS], chance.randint(0, 5))
+    if chance.random() < 0.7:
+        units += ['input', 'output']
+    amounts = {unit: chance.randint(0, largest) for unit in units}
+    if edges and chance.random() < 0.5:
+        total = chance.choice(edges) + chance.choice([-1, 0, 1])
+        others = [unit for unit in amounts if unit != 'input' and 'input' in KEYS.get(unit, [])]
+        for unit in others:
+            amounts[unit] = chance.randint(0, total // (len(others) + 1))
+        amounts['input'] = total - sum(amounts[unit] for unit in others)
+    return amounts
+
+
+def moment(model: types.ModelInfo, chance: random.Random) -> int:
+    starts = [
+        entry.constraint.start_date
+        for entry in [*source._entries(model), *(model.price_variants or [])]
+        if isinstance(entry.constraint, types.StartDateConstraint)
+    ]
+    if starts and chance.random() < 0.5:
+        return seconds(chance.choice(starts)) + chance.choice([-1, 0, 1])
+    return chance.randint(seconds(BOOK_FROM), seconds(BOOK_TO))
+
+
+def seconds(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+
+
+def answer(call: Call) -> Answer:
+    """What genai-prices says of a call, and our two rules about what has no rate."""
+    try:
+        provider, model = get_snapshot().find_provider_model(call['model'], None, call['provider'], None)
+    except LookupError:
+        return {'id': None, 'nanos': None, 'complete': False}
+    context = {key: call[key] for key in ('service_tier', 'speed') if key in call}
+    context |= {'processing': 'batch'} if 'batch' in call else {}
+    sums = dict.fromkeys([f'{key}_tokens' for keys in KEYS.values() for key in keys], 0)
+    sums |= dict.fromkeys(ITEMS.values(), 0)
+    for unit, amount in call.get('usage', {}).items():
+        for key in KEYS.get(unit, []):
+            sums[f'{key}_tokens'] += amount
+        if unit in ITEMS:
+            sums[ITEMS[unit]] += amount
+    at = datetime.fromtimestamp(call['at'], UTC)
+    price = model.calc_price(
+        types.Usage(**sums), provider, genai_request_timestamp=at, price_context=context
+    )
+    missing = {unit for unit, n in call.get('usage', {}).items() if n and not has_rate(unit, price.model_price)}
+    used = {unit for unit, n in call.get('usage', {}).items() if n}
+    if missing - ITEMS.keys() or (missing and missing == used):
+        return {'id': model.id, 'nanos': None, 'complete': False}
+    nanos = (price.total_price * source.NANO).to_integral_value(decimal.ROUND_HALF_UP)
+    return {'id': model.id, 'nanos': int(nanos), 'complete': not missing}
+
+
+def has_rate(unit: str, prices: types.ModelPrice) -> bool:
+    """Whether genai-prices has a price for this unit or one that includes it."""
+    registry = _get_registry()
+    used = registry.units[ITEMS[unit] if unit in ITEMS else f'{KEYS[unit][0]}_tokens']
+    priced = [registry.unit_for_price_key(key) for key, price in vars(prices).items() if price is not None]
+    return any(is_descendant_or_self(other, used) for other in priced)
+
+
+def compare(cases: list[tuple[Call, Answer]], core: list[str]) -> int:
+    """Runs the core over all calls; the number of differences decides the exit code."""
+    lines = ''.join(line(call) for call, _ in cases)
+    done = subprocess.run(core, input=lines, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    ours = [json.loads(text) for text in done.stdout.splitlines()]
+    if len(ours) != len(cases):
+        raise SystemExit(f'{len(ours)} answers to {len(cases)} calls')
+    counts: Counter[str] = Counter()
+    for (call, right), our in zip(cases, ours):
+        counts[verdict(right, our)] += 1
+        if right['id'] and right != our:
+            print(f'{line(call)}  genai-prices {right}\n  ours         {our}')
+    print(f'{len(cases)} calls: ' + ', '.join(f'{n} {what}' for what, n in sorted(counts.items())))
+    return 1 if counts['different'] else 0
+
+
+def verdict(right: Answer, our: Answer) -> str:
+    if right['id'] is None:
+        return 'of models unknown to both' if our['id'] is None else 'named beyond genai-prices'
+    if right != our:
+        return 'different'
+    return 'equal' if our['nanos'] is not None else 'unpriced'
+
+
+def line(value: Any) -> str:
+    return json.dumps(value, separators=(',', ':')) + '\n'
+
+
+if __name__ == '__main__':
+    sys.exit(main())
