@@ -9,6 +9,8 @@
 //!   Envoy ◀──hostcall── host ◀──value── core
 //! ```
 
+pub mod config;
 pub mod money;
 pub mod price;
 pub mod usage;
+pub mod who;

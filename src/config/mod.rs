@@ -1,0 +1,143 @@
+//! The plugin configuration, checked once at load.
+//!
+//! `Raw` is the JSON as the operator wrote it; [`Config`] is what the rest of the crate sees. The
+//! only way from one to the other is [`Config::parse`], so a value that exists is a value that
+//! holds. What cannot be used is refused with the path of the field and what it must be.
+
+use std::collections::BTreeMap;
+
+use crate::{usage::Unit, who::Source};
+
+mod error;
+mod log_field;
+mod raw;
+mod rule;
+mod shape;
+mod validate;
+
+pub use self::{
+    error::{ConfigError, Fault},
+    log_field::LogField,
+    rule::{By, Family, HostPattern, ProviderRule},
+};
+
+/// What the operator wants.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Where the tenant's name stands, most trusted first. Default: nowhere.
+    pub tenant: Vec<Source>,
+    /// Where the name of the calling feature stands. Default: nowhere.
+    pub feature: Vec<Source>,
+    /// Where the name of the end user stands. Default: nowhere.
+    pub user: Vec<Source>,
+    /// What becomes of a call without a tenant. Default: it counts for the tenant `anonymous`.
+    pub anonymous: Anonymous,
+    /// Request headers to remove before the upstream, in lower case. Default: none.
+    pub strip: Vec<String>,
+    /// Whether request headers are held until the body has been read. Default: no.
+    pub hold_headers: bool,
+    /// Bytes of a request body that may be held: 1,024 to 64 MiB. Default: 1,000,000.
+    pub max_buffered: usize,
+    /// The fields written for the access log, in their own order. Default: all.
+    pub access_log: Vec<LogField>,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Who answers where; the first rule that applies wins. Default: none.
+    pub providers: Vec<ProviderRule>,
+    /// Prices that count for more than the built-in ones. Default: none.
+    pub prices: Vec<PriceOverride>,
+}
+
+/// What becomes of a call of which no tenant is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Anonymous {
+    /// It counts for this tenant.
+    Tenant(String),
+    /// It is answered with 401.
+    Refuse,
+}
+
+/// What is counted, and how finely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Whether there are metrics at all. Default: yes.
+    pub enabled: bool,
+    /// Time series in all: 100 to 1,000,000. Default: 10,000.
+    pub max_series: usize,
+    /// Values of the label `tenant`: 1 to 1,000,000. Default: 1,000.
+    pub max_tenants: usize,
+    /// Values of the label `feature`: 1 to 1,000,000. Default: 100.
+    pub max_features: usize,
+    /// Values of the label `model`: 1 to 1,000,000. Default: 200.
+    pub max_models: usize,
+}
+
+/// The price of one model, or of all whose names begin alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceOverride {
+    /// The provider for which it holds, or `None` for all.
+    pub provider: Option<String>,
+    /// The model's name, or its beginning and a `*`.
+    pub model: String,
+    /// Nano-dollars per million units. There is at least one.
+    pub rates: BTreeMap<Unit, u64>,
+}
+
+impl Config {
+    /// Reads the configuration from JSON. No bytes at all mean the default configuration.
+    ///
+    /// # Errors
+    ///
+    /// Returns what is wrong: the first fault if the text is not JSON of the expected shape, else
+    /// all faults of the values.
+    pub fn parse(json: &[u8]) -> Result<Self, ConfigError> {
+        if json.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut text = serde_json::Deserializer::from_slice(json);
+        let shape::Object(raw) =
+            serde_path_to_error::deserialize(&mut text).map_err(|e| ConfigError::of_type(&e))?;
+        text.end().map_err(|e| ConfigError::of_syntax(&e))?;
+        validate::config(raw)
+    }
+
+    /// The JSON schema of the configuration.
+    #[cfg(feature = "schema")]
+    #[must_use]
+    pub fn schema() -> schemars::Schema {
+        schemars::schema_for!(raw::Raw)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        validate::unchecked(raw::Raw::default(), &mut error::Faults::default())
+    }
+}
+
+/// Bytes of a body that may be held: just below Envoy's own default limit of 1 MiB, at which Envoy
+/// answers 413 by itself.
+const MAX_BUFFERED: u64 = 1_000_000;
+/// Less would not hold the head of a body, where model and user stand.
+const MAX_BUFFERED_MIN: u64 = 1_024;
+/// More would let a few requests fill a worker's memory.
+const MAX_BUFFERED_MAX: u64 = 64 * 1_024 * 1_024;
+/// Time series in all. Envoy never forgets one, and each takes some hundred bytes.
+const MAX_SERIES: u64 = 10_000;
+/// Less would leave no room beside the series without labels.
+const MAX_SERIES_MIN: u64 = 100;
+/// More would take gigabytes in Envoy, and as much in whatever scrapes it.
+const MAX_SERIES_MAX: u64 = 1_000_000;
+/// Values of the label `tenant`.
+const MAX_TENANTS: u64 = 1_000;
+/// Values of the label `feature`.
+const MAX_FEATURES: u64 = 100;
+/// Values of the label `model`.
+const MAX_MODELS: u64 = 200;
+/// No label can have more values than there may be series.
+const MAX_VALUES_MAX: u64 = MAX_SERIES_MAX;
+
+#[cfg(test)]
+mod tests;

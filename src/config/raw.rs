@@ -1,0 +1,282 @@
+//! The configuration as operators write it.
+//!
+//! These types say which fields there are and of which JSON type; `validate` says which values they
+//! may hold. Their doc comments become the descriptions of the JSON schema.
+
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
+    shape::{Object, Pairs, Word, whole},
+};
+#[cfg(feature = "schema")]
+use crate::usage::Unit;
+
+/// The configuration of the Tollgate filter. Every field is optional.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Tollgate"))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Raw {
+    /// Where the tenant's name stands. The first source with a usable value wins.
+    pub(super) tenant: Vec<Object<RawSource>>,
+    /// Where the name of the feature that makes the call stands.
+    pub(super) feature: Vec<Object<RawSource>>,
+    /// Where the name of the end user stands.
+    pub(super) user: Vec<Object<RawSource>>,
+    /// What becomes of a call of which no tenant is known: it counts for the tenant named here
+    /// (`{"tenant": "anonymous"}`), or it is answered with 401 (`"refuse"`).
+    pub(super) anonymous: RawAnonymous,
+    /// Request headers to remove before the request goes upstream.
+    pub(super) strip: Vec<String>,
+    /// Whether request headers are held until the body has been read. It must say what Envoy's
+    /// `allow_on_headers_stop_iteration` says.
+    pub(super) hold_headers: bool,
+    /// Bytes of a request body that may be held. It must stay below Envoy's buffer limit.
+    #[serde(deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = super::MAX_BUFFERED_MIN, max = super::MAX_BUFFERED_MAX)))]
+    pub(super) max_buffered: u64,
+    /// The fields to write for the access log: `"all"`, or a list of names.
+    pub(super) access_log: RawAccessLog,
+    /// What is counted, and how finely.
+    pub(super) metrics: Object<RawMetrics>,
+    /// Rules that say who answers at a host or in a cluster. They count for more than what the path
+    /// and the host say by themselves; the first that applies wins.
+    pub(super) providers: Vec<Object<RawProvider>>,
+    /// Prices that count for more than the built-in ones.
+    pub(super) prices: Vec<Object<RawPrice>>,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            tenant: Vec::new(),
+            feature: Vec::new(),
+            user: Vec::new(),
+            anonymous: RawAnonymous::Tenant(Object(RawTenant { tenant: "anonymous".to_owned() })),
+            strip: Vec::new(),
+            hold_headers: false,
+            max_buffered: MAX_BUFFERED,
+            access_log: RawAccessLog::All(All::All),
+            metrics: Object(RawMetrics::default()),
+            providers: Vec::new(),
+            prices: Vec::new(),
+        }
+    }
+}
+
+/// One place where a name may stand: exactly one of `header`, `jwt`, `san` and `body`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(JsonSchema),
+    schemars(rename = "Source", extend("oneOf" = [
+        {"required": ["header"]}, {"required": ["jwt"]}, {"required": ["san"]}, {"required": ["body"]}
+    ]))
+)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSource {
+    /// The name of a request header.
+    pub(super) header: Option<String>,
+    /// A claim of a token that Envoy's `jwt_authn` has verified.
+    pub(super) jwt: Option<Object<RawJwt>>,
+    /// The first subject alternative name of this type in the client's certificate.
+    pub(super) san: Option<Word<RawSan>>,
+    /// A JSON pointer into the request body, such as `/user`.
+    pub(super) body: Option<String>,
+    /// A regular expression that cuts the name out of the value: its first group, or all that it
+    /// matches if it has no group. A value that it does not match is passed over.
+    pub(super) capture: Option<String>,
+}
+
+/// A claim in the dynamic metadata of `jwt_authn`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Jwt"))]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawJwt {
+    /// What `payload_in_metadata` says in Envoy's configuration.
+    pub(super) payload: String,
+    /// A JSON pointer to the claim, such as `/sub` or `/org/id`.
+    pub(super) claim: String,
+}
+
+/// A type of subject alternative name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "San"))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSan {
+    /// A URI, such as a SPIFFE id.
+    Uri,
+    /// A DNS name.
+    Dns,
+}
+
+/// What becomes of a call of which no tenant is known.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Anonymous"))]
+#[serde(untagged, expecting = "must be \"refuse\" or an object with only `tenant`, a string")]
+pub(super) enum RawAnonymous {
+    /// It is answered with 401.
+    Refuse(Refuse),
+    /// It counts for the tenant named here.
+    Tenant(Object<RawTenant>),
+}
+
+/// The word `refuse`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Refuse {
+    /// It is answered with 401.
+    Refuse,
+}
+
+/// The tenant of all calls of which none is known.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Tenant"))]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTenant {
+    /// Its name.
+    pub(super) tenant: String,
+}
+
+/// Which fields are written for the access log.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "AccessLog"))]
+#[serde(untagged, expecting = "must be \"all\" or a list of field names")]
+pub(super) enum RawAccessLog {
+    /// All there are.
+    All(All),
+    /// These.
+    Names(Vec<String>),
+}
+
+/// The word `all`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum All {
+    /// All there are.
+    All,
+}
+
+/// What is counted, and how finely.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Metrics"))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    /// Whether there are metrics at all.
+    pub(super) enabled: bool,
+    /// How many time series there may be in all. Beyond it, labels become `other`.
+    #[serde(deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = super::MAX_SERIES_MIN, max = super::MAX_SERIES_MAX)))]
+    pub(super) max_series: u64,
+    /// How many values each label may have. Beyond it, a new value becomes `other`.
+    pub(super) max_values: Object<RawMaxValues>,
+}
+
+impl Default for RawMetrics {
+    fn default() -> Self {
+        let max_values = Object(RawMaxValues::default());
+        Self { enabled: true, max_series: MAX_SERIES, max_values }
+    }
+}
+
+/// How many values each label may have.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "MaxValues"))]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawMaxValues {
+    /// Tenants.
+    #[serde(deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = super::MAX_VALUES_MAX)))]
+    pub(super) tenant: u64,
+    /// Features.
+    #[serde(deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = super::MAX_VALUES_MAX)))]
+    pub(super) feature: u64,
+    /// Models.
+    #[serde(deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = super::MAX_VALUES_MAX)))]
+    pub(super) model: u64,
+}
+
+impl Default for RawMaxValues {
+    fn default() -> Self {
+        Self { tenant: MAX_TENANTS, feature: MAX_FEATURES, model: MAX_MODELS }
+    }
+}
+
+/// Who answers at a host or in a cluster: exactly one of `host` and `cluster`.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(
+    feature = "schema",
+    derive(JsonSchema),
+    schemars(rename = "Provider", extend("oneOf" = [{"required": ["host"]}, {"required": ["cluster"]}]))
+)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProvider {
+    /// The host that the client calls, without a port; `*.example.com` means all below it.
+    pub(super) host: Option<String>,
+    /// The name of the cluster that Envoy routes to.
+    pub(super) cluster: Option<String>,
+    /// The provider's name in metrics, access log and price book: `a-z`, `0-9` and `-`.
+    pub(super) provider: String,
+    /// Whose API is spoken there, where the path does not say it.
+    pub(super) api: Option<Word<RawFamily>>,
+}
+
+/// A family of APIs.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Family"))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawFamily {
+    /// Chat completions as OpenAI defined them.
+    OpenAi,
+    /// Anthropic's Messages.
+    Anthropic,
+    /// Google's generateContent.
+    Gemini,
+}
+
+/// The price of one model, or of all whose names begin alike.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Price"))]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrice {
+    /// The provider for which it holds; every provider if absent.
+    pub(super) provider: Option<String>,
+    /// The model's name; `name*` means all that begin with `name`.
+    pub(super) model: String,
+    /// Dollars per million units, by unit.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "rates"))]
+    pub(super) rates: Pairs<Dollars>,
+}
+
+/// Dollars, written as text (`"0.0375"`) or as a number.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema))]
+#[serde(untagged, expecting = "must be dollars, such as \"0.25\"")]
+pub(super) enum Dollars {
+    /// Exact.
+    Text(String),
+    /// As exact as a double prints.
+    Number(f64),
+}
+
+/// The schema of the rates: one optional member per unit.
+#[cfg(feature = "schema")]
+fn rates(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let dollars = generator.subschema_for::<Dollars>();
+    let members: serde_json::Map<_, _> = Unit::ALL
+        .iter()
+        .map(|unit| (unit.label().to_owned(), dollars.clone().to_value()))
+        .collect();
+    schemars::json_schema!({
+        "type": "object",
+        "properties": members,
+        "additionalProperties": false,
+        "minProperties": 1
+    })
+}

@@ -1,0 +1,243 @@
+use super::*;
+use crate::who::{Origin, Pointer, San};
+
+fn parse(json: &str) -> Result<Config, String> {
+    Config::parse(json.as_bytes()).map_err(|e| e.to_string())
+}
+
+#[test]
+fn every_field_is_read() {
+    let config = parse(
+        r#"{
+            "tenant": [
+                {"header": "X-Tenant-Id", "capture": "^org_([a-z0-9]+)$"},
+                {"jwt": {"payload": "jwt_payload", "claim": "/org/id"}},
+                {"san": "uri"},
+                {"body": "/user"}
+            ],
+            "feature": [{"header": "x-feature"}],
+            "user": [{"san": "dns"}],
+            "anonymous": "refuse",
+            "strip": ["X-Tenant-Id"],
+            "hold_headers": true,
+            "max_buffered": 65536,
+            "access_log": ["tenant", "call_id"],
+            "metrics": {
+                "enabled": false,
+                "max_series": 500,
+                "max_values": {"tenant": 1, "feature": 2, "model": 3}
+            },
+            "providers": [
+                {"host": "*.LLM.internal", "provider": "openai", "api": "openai"},
+                {"cluster": "gpu", "provider": "my-vllm"}
+            ],
+            "prices": [
+                {"provider": "openai", "model": "my-*", "rates": {"input": "2.50", "output": 10, "cache_read": 0.0375}},
+                {"model": "*", "rates": {"web_search": "1e4"}}
+            ]
+        }"#,
+    )
+    .unwrap();
+
+    let origins: Vec<_> = config.tenant.into_iter().map(|source| source.origin).collect();
+    let claim = vec!["org".to_owned(), "id".to_owned()];
+    let expected = [
+        Origin::Header("x-tenant-id".to_owned()),
+        Origin::Jwt { payload: "jwt_payload".to_owned(), claim },
+        Origin::San(San::Uri),
+        Origin::Body(Pointer::parse("/user").unwrap()),
+    ];
+    assert_eq!(origins, expected);
+    assert_eq!(config.feature[0].origin, Origin::Header("x-feature".to_owned()));
+    assert_eq!(config.user[0].origin, Origin::San(San::Dns));
+    assert_eq!(config.anonymous, Anonymous::Refuse);
+    assert_eq!(config.strip, ["x-tenant-id"]);
+    assert!(config.hold_headers);
+    assert_eq!(config.max_buffered, 65_536);
+    assert_eq!(config.access_log, [LogField::CallId, LogField::Tenant]);
+    let metrics =
+        Metrics { enabled: false, max_series: 500, max_tenants: 1, max_features: 2, max_models: 3 };
+    assert_eq!(config.metrics, metrics);
+    assert!(config.providers[0].applies("a.llm.internal:80", ""));
+    assert_eq!(config.providers[0].api, Some(Family::OpenAi));
+    assert!(config.providers[1].applies("", "gpu"));
+    assert_eq!(config.providers[1].provider, "my-vllm");
+    assert_eq!(config.prices[0].provider.as_deref(), Some("openai"));
+    assert_eq!(config.prices[0].model, "my-*");
+    let rates = [
+        (Unit::Input, 2_500_000_000),
+        (Unit::CacheRead, 37_500_000),
+        (Unit::Output, 10_000_000_000),
+    ];
+    assert_eq!(config.prices[0].rates, BTreeMap::from(rates));
+    assert_eq!(config.prices[1].provider, None);
+    assert_eq!(config.prices[1].rates, BTreeMap::from([(Unit::WebSearch, 10_000_000_000_000)]));
+}
+
+#[test]
+fn no_configuration_is_the_default_one_and_has_no_fault() {
+    let empty = format!("{:?}", parse("").unwrap());
+    assert_eq!(format!("{:?}", parse("{}").unwrap()), empty);
+    assert_eq!(format!("{:?}", validate::config(raw::Raw::default()).unwrap()), empty);
+    let config = Config::default();
+    assert_eq!(config.anonymous, Anonymous::Tenant("anonymous".to_owned()));
+    assert_eq!(config.access_log, LogField::ALL);
+    assert_eq!(config.max_buffered, 1_000_000);
+    assert_eq!(config.metrics.max_series, 10_000);
+}
+
+#[test]
+fn whole_numbers_are_read_however_they_are_printed() {
+    #[rustfmt::skip]
+    let cases = [
+        ("20000",    Ok(20_000)),
+        ("20000.0",  Ok(20_000)),
+        ("2e4",      Ok(20_000)),
+        ("2E+04",    Ok(20_000)),
+        ("1e+06",    Ok(1_000_000)),
+        ("20000.5",  Err("`max_buffered` must be a whole number, not floating point `20000.5`")),
+        ("-20000",   Err("`max_buffered` must be a whole number, not `-20000`")),
+        ("-2e4",     Err("`max_buffered` must be a whole number, not floating point `-20000.0`")),
+        ("1e300",    Err("`max_buffered` must be a whole number, not floating point `1e+300`")),
+        ("\"20000\"", Err("`max_buffered` must be a whole number, not string \"20000\"")),
+        ("null",     Err("`max_buffered` must be a whole number, not null")),
+        ("1023",     Err("`max_buffered` must be 1024 to 67108864")),
+        ("67108865", Err("`max_buffered` must be 1024 to 67108864")),
+    ];
+    for (number, expected) in cases {
+        let read = parse(&format!(r#"{{"max_buffered": {number}}}"#)).map(|c| c.max_buffered);
+        assert_eq!(read, expected.map_err(str::to_owned), "{number}");
+    }
+}
+
+#[test]
+fn rates_are_read_exactly_or_refused() {
+    #[rustfmt::skip]
+    let cases = [
+        ("\"0.0375\"",       Some(37_500_000)),
+        ("0.0375",           Some(37_500_000)),
+        ("0.000000001",      Some(1)),
+        ("0",                Some(0)),
+        ("10",               Some(10_000_000_000)),
+        ("1e+06",            Some(1_000_000_000_000_000)),
+        ("1000000000",       Some(1_000_000_000_000_000_000)),
+        ("1000000001",       None),
+        ("0.0000000001",     None),
+        ("-1",               None),
+        ("\"\"",             None),
+        ("\"$1\"",           None),
+        ("1e300",            None),
+    ];
+    for (rate, expected) in cases {
+        let json = format!(r#"{{"prices": [{{"model": "m", "rates": {{"input": {rate}}}}}]}}"#);
+        let read = parse(&json).map(|c| c.prices[0].rates[&Unit::Input]);
+        assert_eq!(read.as_ref().ok(), expected.as_ref(), "{rate}");
+        if let Err(error) = read {
+            assert_eq!(
+                error,
+                "`prices[0].rates.input` must be dollars per million: at most nine decimals, and at most 1000000000"
+            );
+        }
+    }
+}
+
+#[test]
+fn faults_name_the_field_and_what_it_must_be() {
+    #[rustfmt::skip]
+    let cases = [
+        // the whole
+        ("{",                     "the configuration must be JSON: EOF while parsing an object at line 1 column 1"),
+        ("{} x",                  "the configuration must be JSON: trailing characters at line 1 column 4"),
+        (" ",                     "the configuration must be JSON: EOF while parsing a value at line 1 column 1"),
+        ("\u{feff}{}",            "the configuration must be JSON: expected value at line 1 column 1"),
+        ("[]",                    "the configuration must be an object, not a list"),
+        ("null",                  "the configuration must be an object, not null"),
+        (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
+        // shapes
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `providers`, `prices`"),
+        (r#"{"strip": [], "strip": []}"#, "`strip` must be given once"),
+        (r#"{"tenant": {"header": "a"}}"#, "`tenant` must be a list, not an object"),
+        (r#"{"tenant": ["x-tenant-id"]}"#, r#"`tenant[0]` must be an object, not string "x-tenant-id""#),
+        (r#"{"tenant": [["x-tenant-id"]]}"#, "`tenant[0]` must be an object, not a list"),
+        (r#"{"tenant": [{"header": "a"}, {"headr": "x"}]}"#, "`tenant[1].headr` must be one of the fields `header`, `jwt`, `san`, `body`, `capture`"),
+        (r#"{"tenant": [{"header": 7}]}"#, "`tenant[0].header` must be a string, not `7`"),
+        (r#"{"tenant": [{"jwt": {"payload": "p"}}]}"#, "`tenant[0].jwt.claim` must be given"),
+        (r#"{"tenant": [{"jwt": ["p", "/c"]}]}"#, "`tenant[0].jwt` must be an object, not a list"),
+        (r#"{"tenant": [{"san": "email"}]}"#, "`tenant[0].san` must be `uri` or `dns`, not `email`"),
+        (r#"{"anonymous": "allow"}"#, r#"`anonymous` must be "refuse" or an object with only `tenant`, a string"#),
+        (r#"{"anonymous": {"tenant": 1}}"#, r#"`anonymous` must be "refuse" or an object with only `tenant`, a string"#),
+        (r#"{"anonymous": {}}"#, r#"`anonymous` must be "refuse" or an object with only `tenant`, a string"#),
+        (r#"{"hold_headers": "yes"}"#, r#"`hold_headers` must be a boolean, not string "yes""#),
+        (r#"{"access_log": "none"}"#, r#"`access_log` must be "all" or a list of field names"#),
+        (r#"{"metrics": []}"#, "`metrics` must be an object, not a list"),
+        (r#"{"metrics": {"max_values": {"user": 1}}}"#, "`metrics.max_values.user` must be one of the fields `tenant`, `feature`, `model`"),
+        (r#"{"providers": [{"host": "a"}]}"#, "`providers[0].provider` must be given"),
+        (r#"{"providers": [{"host": "a", "provider": "b", "api": "bedrock"}]}"#, "`providers[0].api` must be one of `openai`, `anthropic`, `gemini`, not `bedrock`"),
+        (r#"{"prices": [{"model": "m", "rates": {"input": true}}]}"#, r#"`prices[0].rates.input` must be dollars, such as "0.25""#),
+        (r#"{"prices": [{"model": "m", "rates": []}]}"#, "`prices[0].rates` must be an object, not a list"),
+        (r#"{"anonymous": 5}"#, r#"`anonymous` must be "refuse" or an object with only `tenant`, a string"#),
+        (r#"{"tenant": [{"san": 5}]}"#, "`tenant[0].san` must be a string, not `5`"),
+        (r#"{"tenant": [{"san": ["uri"]}]}"#, "`tenant[0].san` must be a string, not a list"),
+        (r#"{"providers": [{"host": "a", "provider": "b", "api": 1}]}"#, "`providers[0].api` must be a string, not `1`"),
+        // values
+        (r#"{"anonymous": "refuse"}"#, "`anonymous` must not be `refuse` while `tenant` has no source: no call passes"),
+        (r#"{"anonymous": {"tenant": " a"}}"#, "`anonymous.tenant` must be 1 to 128 bytes without control characters, and no blank at either end"),
+        (r#"{"tenant": [{"header": "a"}, {"header": "b", "capture": "("}]}"#, "`tenant[1].capture` must be a regular expression: found open group without closing ')'"),
+        (r#"{"tenant": [{}]}"#, "`tenant[0]` must have exactly one of `header`, `jwt`, `san` and `body`"),
+        (r#"{"tenant": [{"header": "a", "body": "/b"}]}"#, "`tenant[0]` must have exactly one of `header`, `jwt`, `san` and `body`"),
+        (r#"{"tenant": [{"header": "x tenant"}]}"#, "`tenant[0].header` must be the name of a request header"),
+        (r#"{"tenant": [{"header": "Authorization"}]}"#, "`tenant[0].header` must not be a header that carries a key, unless `capture` cuts out a part that may be logged"),
+        (r#"{"user": [{"body": "user"}]}"#, "`user[0].body` must be a JSON pointer, which begins with `/` and names a field, such as `/user`"),
+        (r#"{"feature": [{"jwt": {"payload": "", "claim": "/a"}}]}"#, "`feature[0].jwt.payload` must be what `payload_in_metadata` of `jwt_authn` says"),
+        (r#"{"feature": [{"jwt": {"payload": "p", "claim": "/a//b"}}]}"#, "`feature[0].jwt.claim` must be a JSON pointer without empty names"),
+        (r#"{"strip": ["ok", ":path"]}"#, "`strip[1]` must be the name of a request header, and neither `host` nor one with `:`"),
+        (r#"{"strip": ["Host"]}"#, "`strip[0]` must be the name of a request header, and neither `host` nor one with `:`"),
+        (r#"{"metrics": {"max_series": 99}}"#, "`metrics.max_series` must be 100 to 1000000"),
+        (r#"{"metrics": {"max_values": {"model": 0}}}"#, "`metrics.max_values.model` must be 1 to 1000000"),
+        (r#"{"providers": [{"provider": "b"}]}"#, "`providers[0]` must have exactly one of `host` and `cluster`"),
+        (r#"{"providers": [{"host": "a:443", "provider": "b"}]}"#, "`providers[0].host` must be a host without a port, or `*.` and one"),
+        (r#"{"providers": [{"cluster": "", "provider": "b"}]}"#, "`providers[0].cluster` must be the name of a cluster"),
+        (r#"{"providers": [{"cluster": "c", "provider": "Open AI"}]}"#, "`providers[0].provider` must be 1 to 64 of `a-z`, `0-9` and `-`"),
+        (r#"{"prices": [{"model": "a*b", "rates": {"input": 1}}]}"#, "`prices[0].model` must be a model's name, or the beginning of one and a `*`"),
+        (r#"{"prices": [{"model": "m", "rates": {}}]}"#, "`prices[0].rates` must have the rate of at least one unit"),
+        (r#"{"prices": [{"model": "m", "rates": {"input": 1, "input": 2}}]}"#, "`prices[0].rates.input` must be given once"),
+        (r#"{"prices": [{"model": "m", "rates": {"input": 1}}, {"model": "m", "rates": {"input": 1}}]}"#, "`prices[1]` must not repeat the provider and model of an earlier price"),
+        (r#"{"max_buffered": 1, "strip": [""], "tenant": [{}]}"#, "`tenant[0]` must have exactly one of `header`, `jwt`, `san` and `body`; `strip[0]` must be the name of a request header, and neither `host` nor one with `:`; `max_buffered` must be 1024 to 67108864"),
+    ];
+    for (json, expected) in cases {
+        assert_eq!(parse(json).unwrap_err(), expected, "{json}");
+    }
+}
+
+#[test]
+fn names_that_are_not_known_are_answered_with_those_that_are() {
+    let error = parse(r#"{"access_log": ["tenant", "tokens"]}"#).unwrap_err();
+    assert!(error.starts_with("`access_log[1]` must be one of call_id, tenant, "), "{error}");
+    assert!(error.ends_with(", ttft_ms, call"), "{error}");
+    let error = parse(r#"{"prices": [{"model": "m", "rates": {"in": 1}}]}"#).unwrap_err();
+    assert!(error.starts_with("`prices[0].rates.in` must be one of the units input, "), "{error}");
+    assert!(error.ends_with(", web_search"), "{error}");
+}
+
+#[test]
+fn lists_have_an_end() {
+    let many = |item: &str, n: usize| vec![item; n].join(", ");
+    #[rustfmt::skip]
+    let cases = [
+        ("tenant",    r#"{"header": "a"}"#,                    16),
+        ("strip",     r#""a""#,                                64),
+        ("providers", r#"{"host": "a", "provider": "b"}"#,     256),
+    ];
+    for (list, item, most) in cases {
+        assert!(parse(&format!(r#"{{"{list}": [{}]}}"#, many(item, most))).is_ok(), "{list}");
+        let error = parse(&format!(r#"{{"{list}": [{}]}}"#, many(item, most + 1))).unwrap_err();
+        assert_eq!(error, format!("`{list}` must have at most {most} items"));
+    }
+}
+
+#[test]
+fn every_access_log_field_has_a_name_of_its_own() {
+    for field in LogField::ALL {
+        assert_eq!(LogField::named(field.name()), Some(field));
+    }
+}
