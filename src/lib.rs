@@ -10,7 +10,13 @@
 //! ```
 
 pub mod config;
+pub mod inflate;
+pub mod json;
 pub mod money;
 pub mod price;
+pub mod provider;
+pub mod refusal;
+pub mod request;
+pub mod sse;
 pub mod usage;
 pub mod who;

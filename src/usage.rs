@@ -158,6 +158,22 @@ impl Usage {
         self
     }
 
+    /// Adds a `whole` and its parts: what the parts leave of it is `rest`.
+    ///
+    /// Parts that are together larger than the whole are cut, the last first, so that the sum is
+    /// the whole. Returns whether that was necessary.
+    pub fn divide(&mut self, whole: u64, rest: Unit, parts: &[(Unit, u64)]) -> bool {
+        let mut left = whole;
+        let mut cut = false;
+        for &(unit, part) in parts {
+            cut |= part > left;
+            self.add(unit, part.min(left));
+            left = left.saturating_sub(part);
+        }
+        self.add(rest, left);
+        cut
+    }
+
     /// The units used at all, with their quantities, in the order of [`Unit::ALL`].
     pub fn leaves(&self) -> impl Iterator<Item = (Unit, u64)> + '_ {
         Unit::ALL.into_iter().map(|unit| (unit, self.of(unit))).filter(|&(_, n)| n > 0)
@@ -204,6 +220,25 @@ mod tests {
         for (at, unit) in Unit::ALL.into_iter().enumerate() {
             assert_eq!(unit as usize, at);
             assert!(names.insert(unit.label()), "{} twice", unit.label());
+        }
+    }
+
+    #[test]
+    fn parts_never_make_more_than_their_whole() {
+        let parts = [(Unit::CacheRead, 7), (Unit::InputAudio, 5)];
+        #[rustfmt::skip]
+        let cases = [
+            // whole  cut    input  read  audio
+            (20,      false, 8,     7,    5),
+            (12,      false, 0,     7,    5),
+            (10,      true,  0,     7,    3),
+            (0,       true,  0,     0,    0),
+        ];
+        for (whole, cut, input, read, audio) in cases {
+            let mut usage = Usage::default();
+            assert_eq!(usage.divide(whole, Unit::Input, &parts), cut, "{whole}");
+            let got = [Unit::Input, Unit::CacheRead, Unit::InputAudio].map(|u| usage.of(u));
+            assert_eq!(got, [input, read, audio], "{whole}");
         }
     }
 

@@ -1,0 +1,39 @@
+//! What the providers send, and what it means.
+//!
+//! [`route`] tells which of them a call is for, [`Answer`] reads what comes back. A reader reports
+//! usage and never knows what it costs. It takes bytes as they come, keeps a bounded part of them,
+//! and its result does not depend on where they were cut.
+
+mod answer;
+mod anthropic;
+mod count;
+mod google;
+mod host;
+mod openai;
+mod route;
+
+pub use answer::{Answer, Evidence, Places, Trouble};
+pub use host::provider_of;
+pub use route::{Api, Route, Shape, route};
+
+use crate::usage::Usage;
+
+/// Usage as a provider reported it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// The quantities.
+    pub usage: Usage,
+    /// Tokens of the prompt that stand in two leaves: read from a cache and written to it again,
+    /// and charged for both.
+    pub overlap: u64,
+    /// Whether parts were larger than their whole, or negative, and were clamped.
+    pub inconsistent: bool,
+}
+
+impl Reported {
+    /// All tokens of the prompt, each counted once.
+    #[must_use]
+    pub fn input_tokens(&self) -> u64 {
+        self.usage.input_tokens().saturating_sub(self.overlap)
+    }
+}

@@ -1,0 +1,361 @@
+//! Reads the answer to one call, and says at its end what is known of it.
+
+use std::rc::Rc;
+
+use serde_json::{Map, Value};
+
+use super::{Api, Reported, anthropic, google, openai};
+use crate::inflate::{Coding, Inflate};
+use crate::json::{Found, How, Pick, Scanner, Spec};
+use crate::sse::{Decoder, Piece};
+
+/// One place that a reader asks for: path, meaning, and what to do there.
+pub(super) type Place = (&'static str, Pick, How);
+
+/// The model that answered.
+pub(super) const MODEL: Pick = 0;
+/// A usage object.
+pub(super) const USAGE: Pick = 1;
+/// A usage object that counts only where there is no other.
+pub(super) const SPARE: Pick = 2;
+/// A usage object to which later ones are corrections, and which alone is not the end.
+pub(super) const START: Pick = 3;
+/// The tier that served the call.
+pub(super) const TIER: Pick = 4;
+/// An error in the body.
+pub(super) const ERROR: Pick = 5;
+/// Why the model stopped: the mark of an answer that is whole.
+pub(super) const FINISH: Pick = 6;
+/// Text of the answer.
+pub(super) const TEXT: Pick = 7;
+
+/// How the body stands in its bytes. The first of them tells: what `content-type` says is not
+/// always so, and an error to a stream is often plain JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// JSON: one document, or one after the other.
+    Json,
+    /// Server-sent events.
+    Sse,
+}
+
+/// Why usage could not be read from an answer that should have had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// The body is neither JSON nor events.
+    NotJson,
+    /// `content-encoding` names a coding that is not read here.
+    Encoding,
+    /// The body is not coded as `content-encoding` says.
+    Damaged,
+    /// An event of a stream was not one whole JSON document.
+    Event,
+    /// A usage object was longer than 16 KiB, or no JSON.
+    Usage,
+    /// Parts of the usage were larger than their whole, negative, or absurd.
+    Inconsistent,
+}
+
+impl Trouble {
+    /// The value of the `reason` label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::NotJson => "not_json",
+            Self::Encoding => "encoding",
+            Self::Damaged => "damaged",
+            Self::Event => "event",
+            Self::Usage => "usage",
+            Self::Inconsistent => "inconsistent",
+        }
+    }
+}
+
+/// What each dialect is asked for, made once and shared by all calls.
+#[derive(Debug)]
+pub struct Places {
+    openai: Rc<Spec>,
+    anthropic: Rc<Spec>,
+    google: Rc<Spec>,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            openai: Rc::new(Spec::of(openai::PLACES)),
+            anthropic: Rc::new(Spec::of(anthropic::PLACES)),
+            google: Rc::new(Spec::of(google::PLACES)),
+        }
+    }
+}
+
+impl Places {
+    fn of(&self, api: Api) -> Rc<Spec> {
+        Rc::clone(match api {
+            Api::OpenAiChat => &self.openai,
+            Api::AnthropicMessages => &self.anthropic,
+            Api::GeminiGenerate | Api::GeminiStream => &self.google,
+        })
+    }
+}
+
+/// What an answer gave away, at its end or as far as it came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The model that answered, as the provider names it.
+    pub model: Option<String>,
+    /// The last usage that the provider reported.
+    pub reported: Option<Reported>,
+    /// Whether that usage is of the whole answer, not of a part of it.
+    pub is_final: bool,
+    /// The tier that served the call, such as `priority`.
+    pub service_tier: Option<String>,
+    /// Bytes of text that the model wrote, escapes included.
+    pub text_bytes: u64,
+    /// Whether the body carried an error.
+    pub error: bool,
+    /// What went wrong in reading.
+    pub trouble: Option<Trouble>,
+}
+
+/// Reads one answer in chunks.
+#[derive(Debug)]
+pub struct Answer {
+    api: Api,
+    inflate: Option<Inflate>,
+    body: Body,
+}
+
+/// The part that works on decoded bytes.
+#[derive(Debug)]
+struct Body {
+    framing: Option<Framing>,
+    events: Decoder,
+    scanner: Scanner,
+    notes: Notes,
+}
+
+#[derive(Debug, Default)]
+struct Notes {
+    /// Whether later usage corrects earlier usage key by key, or replaces it.
+    merges: bool,
+    /// Whether a usage object may come without any counts, and then says nothing.
+    may_be_bare: bool,
+    model: Option<String>,
+    tier: Option<String>,
+    /// The usage objects of the current event, which count once it has turned out to be whole.
+    fresh: Vec<u8>,
+    fresh_spare: Vec<u8>,
+    /// Whether `fresh` is but a placeholder for later ones.
+    is_start: bool,
+    /// The last usage object of a dialect whose last one counts, as it stood in the text.
+    last: Vec<u8>,
+    spare: Vec<u8>,
+    /// The usage of a dialect whose events correct each other.
+    merged: Map<String, Value>,
+    finished: bool,
+    error: bool,
+    /// Whether any JSON was met.
+    any: bool,
+    text_bytes: u64,
+    trouble: Option<Trouble>,
+}
+
+impl Answer {
+    /// A reader for an answer of `api`, coded as its `content-encoding` says; empty for none.
+    #[must_use]
+    pub fn new(places: &Places, api: Api, content_encoding: &str) -> Self {
+        let coding = Coding::named(content_encoding);
+        let notes = Notes {
+            merges: api == Api::AnthropicMessages,
+            may_be_bare: matches!(api, Api::GeminiGenerate | Api::GeminiStream),
+            trouble: coding.is_none().then_some(Trouble::Encoding),
+            ..Notes::default()
+        };
+        Self {
+            api,
+            inflate: coding.and_then(Inflate::new),
+            body: Body {
+                framing: None,
+                events: Decoder::default(),
+                scanner: Scanner::new(places.of(api)),
+                notes,
+            },
+        }
+    }
+
+    /// Reads one chunk of the body as it came over the wire.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        if self.body.notes.trouble == Some(Trouble::Encoding) {
+            return;
+        }
+        match &mut self.inflate {
+            None => self.body.feed(chunk),
+            Some(inflate) => {
+                inflate.feed(chunk, &mut |bytes| self.body.feed(bytes));
+                if inflate.is_damaged() {
+                    self.body.notes.trouble = Some(Trouble::Damaged);
+                }
+            }
+        }
+    }
+
+    /// Ends the answer. `whole` says whether the body came to its end.
+    #[must_use]
+    pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {
+        self.body.end();
+        let notes = self.body.notes;
+        let object = notes.usage();
+        let reported = object.as_ref().and_then(|object| match self.api {
+            Api::OpenAiChat => openai::reported(object, provider),
+            Api::AnthropicMessages => anthropic::reported(object),
+            Api::GeminiGenerate | Api::GeminiStream => google::reported(object),
+        });
+        let nested = object.as_ref().and_then(tier_in).map(str::to_owned);
+        let inconsistent = reported.is_some_and(|reported| reported.inconsistent);
+        // A placeholder that no later event has replaced is not the end of a stream.
+        let placeholder = notes.merges && !notes.finished;
+        Evidence {
+            is_final: reported.is_some() && !placeholder && (whole || notes.finished),
+            model: notes.model,
+            reported,
+            service_tier: notes.tier.or(nested),
+            text_bytes: notes.text_bytes,
+            error: notes.error,
+            trouble: notes.trouble.or(inconsistent.then_some(Trouble::Inconsistent)),
+        }
+    }
+}
+
+/// Where Anthropic and Google say which tier served the call.
+fn tier_in(usage: &Value) -> Option<&str> {
+    let keys = ["service_tier", "serviceTier", "trafficType"];
+    keys.iter().find_map(|key| usage.get(key)).and_then(Value::as_str)
+}
+
+impl Body {
+    fn feed(&mut self, bytes: &[u8]) {
+        let (framing, bytes) = match self.framing {
+            Some(framing) => (framing, bytes),
+            None => {
+                // DeepSeek sends blank lines while it thinks.
+                let bytes = bytes.trim_ascii_start();
+                let framing = match bytes.first() {
+                    None => return,
+                    Some(b'{' | b'[') => Framing::Json,
+                    Some(_) => Framing::Sse,
+                };
+                (*self.framing.insert(framing), bytes)
+            }
+        };
+        let Self { events, scanner, notes, .. } = self;
+        match framing {
+            Framing::Json => {
+                notes.any = true;
+                scanner.feed(bytes, &mut |found| notes.note(found));
+                notes.keep();
+                if scanner.is_broken() {
+                    notes.trouble.get_or_insert(Trouble::NotJson);
+                }
+            }
+            Framing::Sse => events.feed(bytes, &mut |piece| on_piece(scanner, notes, piece)),
+        }
+    }
+
+    fn end(&mut self) {
+        let Self { events, scanner, notes, .. } = self;
+        if self.framing == Some(Framing::Sse) {
+            events.finish(&mut |piece| on_piece(scanner, notes, piece));
+            if !notes.any {
+                notes.trouble.get_or_insert(Trouble::NotJson);
+            }
+        }
+    }
+}
+
+fn on_piece(scanner: &mut Scanner, notes: &mut Notes, piece: Piece<'_>) {
+    match piece {
+        Piece::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
+        Piece::End if scanner.restart() => {
+            notes.any = true;
+            notes.keep();
+        }
+        Piece::End => notes.forget(),
+    }
+}
+
+impl Notes {
+    fn note(&mut self, found: Found<'_>) {
+        match found {
+            Found::Text(_, bytes) => {
+                let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                self.text_bytes = self.text_bytes.saturating_add(bytes);
+            }
+            Found::TooLong(USAGE | SPARE | START) => self.trouble = Some(Trouble::Usage),
+            Found::TooLong(_) | Found::Value(_, b"null") => {}
+            Found::Value(MODEL, raw) => keep_text(&mut self.model, raw),
+            Found::Value(TIER, raw) => self.tier = text(raw).or(self.tier.take()),
+            Found::Value(pick @ (USAGE | START), raw) => {
+                self.is_start = pick == START;
+                raw.clone_into(&mut self.fresh);
+            }
+            Found::Value(SPARE, raw) => raw.clone_into(&mut self.fresh_spare),
+            Found::Value(ERROR, _) => self.error = true,
+            Found::Value(FINISH, _) => self.finished = true,
+            Found::Value(..) => {}
+        }
+    }
+
+    /// Takes what the current event said of usage as said.
+    fn keep(&mut self) {
+        if !self.fresh_spare.is_empty() {
+            self.spare = core::mem::take(&mut self.fresh_spare);
+        }
+        if self.fresh.is_empty() {
+            return;
+        }
+        let fresh = core::mem::take(&mut self.fresh);
+        if !self.merges {
+            // Vertex announces usage in every event and has counts in the last.
+            if !self.may_be_bare || google::has_counts(&fresh) {
+                self.last = fresh;
+            }
+            return;
+        }
+        match serde_json::from_slice(&fresh) {
+            Ok(Value::Object(later)) => anthropic::merge(&mut self.merged, later),
+            _ => self.trouble = Some(Trouble::Usage),
+        }
+        // The totals of the last events, not the placeholder of the first, make an answer whole.
+        self.finished |= !self.is_start;
+    }
+
+    /// Drops what an event said that is not one whole document: its other half is not known.
+    fn forget(&mut self) {
+        self.fresh.clear();
+        self.fresh_spare.clear();
+        self.trouble.get_or_insert(Trouble::Event);
+    }
+
+    fn usage(&self) -> Option<Value> {
+        if !self.merged.is_empty() {
+            return Some(Value::Object(self.merged.clone()));
+        }
+        let raw = if self.last.is_empty() { &self.spare } else { &self.last };
+        serde_json::from_slice(raw).ok()
+    }
+}
+
+/// Keeps the first text that is not empty: Azure opens its streams with an empty model.
+fn keep_text(slot: &mut Option<String>, raw: &[u8]) {
+    if slot.is_none() {
+        *slot = text(raw);
+    }
+}
+
+fn text(raw: &[u8]) -> Option<String> {
+    serde_json::from_slice(raw).ok().filter(|text: &String| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Reads what a request body says about the call, as it passes.
+//!
+//! Nothing of the body is kept but the few values asked for: the model, whether the answer is to
+//! be streamed, how long it may become, and what the configuration takes an identity from.
+
+use std::rc::Rc;
+
+use crate::json::{Found, How, Pick, Scanner, Spec};
+use crate::provider::Shape;
+
+/// What a request body of one dialect is asked for.
+#[derive(Debug)]
+pub struct Questions {
+    spec: Rc<Spec>,
+    /// How many identity pointers of the configuration found room.
+    pointers: usize,
+}
+
+impl Questions {
+    /// The questions for a dialect, and for the values at `pointers`: keys from the outermost in.
+    #[must_use]
+    pub fn new(shape: Shape, pointers: &[&[String]]) -> Self {
+        let mut spec = Spec::of(match shape {
+            Shape::OpenAi => &OPENAI[..],
+            Shape::Anthropic => &ANTHROPIC[..],
+            Shape::Google => &GOOGLE[..],
+        });
+        let places = pointers.iter().zip(FIRST_POINTER..);
+        let fits = places.take_while(|(keys, pick)| spec.add_keys(keys, *pick).is_ok());
+        let pointers = fits.count();
+        Self { spec: Rc::new(spec), pointers }
+    }
+}
+
+/// What a request body has said so far.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// The model asked for.
+    pub model: Option<String>,
+    /// Whether the answer is to be streamed.
+    pub stream: Option<bool>,
+    /// The most tokens that the answer may have.
+    pub max_output: Option<u64>,
+    /// The values at the pointers of the configuration, in their order.
+    pub values: Vec<Option<String>>,
+    /// The length of the body in bytes.
+    pub bytes: u64,
+}
+
+/// Reads one request body in chunks.
+#[derive(Debug)]
+pub struct Body {
+    scanner: Scanner,
+    said: Said,
+}
+
+impl Body {
+    /// A reader at the start of a body.
+    #[must_use]
+    pub fn new(questions: &Questions) -> Self {
+        let values = vec![None; questions.pointers];
+        let said = Said { values, ..Said::default() };
+        Self { scanner: Scanner::new(Rc::clone(&questions.spec)), said }
+    }
+
+    /// Reads one chunk.
+    pub fn feed(&mut self, chunk: &[u8]) {
+        let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.said.bytes = self.said.bytes.saturating_add(bytes);
+        let said = &mut self.said;
+        self.scanner.feed(chunk, &mut |found| {
+            if let Found::Value(pick, raw) = found {
+                said.note(pick, raw);
+            }
+        });
+    }
+
+    /// What the body has said up to here.
+    #[must_use]
+    pub const fn said(&self) -> &Said {
+        &self.said
+    }
+}
+
+impl Said {
+    fn note(&mut self, pick: Pick, raw: &[u8]) {
+        match pick {
+            MODEL => self.model = serde_json::from_slice(raw).ok(),
+            STREAM => self.stream = serde_json::from_slice(raw).ok(),
+            MAX_OUTPUT => {
+                // The newer name and the older one may both be given: the smaller binds.
+                let max: Option<u64> = serde_json::from_slice(raw).ok();
+                self.max_output = self.max_output.into_iter().chain(max).min();
+            }
+            _ => {
+                let at = pick.checked_sub(FIRST_POINTER).map(usize::from);
+                if let Some(slot) = at.and_then(|at| self.values.get_mut(at)) {
+                    *slot = text(raw);
+                }
+            }
+        }
+    }
+}
+
+/// A string as it reads, a number or a word as it stands; nothing else names anyone.
+fn text(raw: &[u8]) -> Option<String> {
+    match raw.first()? {
+        b'"' => serde_json::from_slice(raw).ok(),
+        b'{' | b'[' => None,
+        _ if raw == b"null" => None,
+        _ => core::str::from_utf8(raw).ok().map(str::to_owned),
+    }
+}
+
+const MODEL: Pick = 0;
+const STREAM: Pick = 1;
+const MAX_OUTPUT: Pick = 2;
+/// Picks from here on are the configuration's pointers.
+const FIRST_POINTER: Pick = 3;
+
+const OPENAI: [(&str, Pick, How); 4] = [
+    ("/model", MODEL, How::Take),
+    ("/stream", STREAM, How::Take),
+    ("/max_tokens", MAX_OUTPUT, How::Take),
+    ("/max_completion_tokens", MAX_OUTPUT, How::Take),
+];
+const ANTHROPIC: [(&str, Pick, How); 3] = [
+    ("/model", MODEL, How::Take),
+    ("/stream", STREAM, How::Take),
+    ("/max_tokens", MAX_OUTPUT, How::Take),
+];
+const GOOGLE: [(&str, Pick, How); 1] =
+    [("/generationConfig/maxOutputTokens", MAX_OUTPUT, How::Take)];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(shape: Shape, pointers: &[&[String]], body: &str) -> Said {
+        let questions = Questions::new(shape, pointers);
+        let mut bytewise = Body::new(&questions);
+        body.as_bytes().chunks(1).for_each(|byte| bytewise.feed(byte));
+        let mut whole = Body::new(&questions);
+        whole.feed(body.as_bytes());
+        assert_eq!(format!("{:?}", bytewise.said), format!("{:?}", whole.said), "{body}");
+        whole.said
+    }
+
+    #[test]
+    fn the_body_names_model_stream_and_length() {
+        let body = r#"{"messages":[{"role":"user","content":"\"model\": \"no\""}],
+            "model":"gpt-5","stream":true,"max_tokens":90,"max_completion_tokens":50}"#;
+        let said = read(Shape::OpenAi, &[], body);
+        assert_eq!(said.model.as_deref(), Some("gpt-5"));
+        assert_eq!((said.stream, said.max_output), (Some(true), Some(50)));
+        assert_eq!(said.bytes, body.len() as u64);
+
+        let said = read(Shape::Google, &[], r#"{"generationConfig":{"maxOutputTokens":7}}"#);
+        assert_eq!(said.max_output, Some(7));
+    }
+
+    #[test]
+    fn pointers_find_strings_and_numbers_alone() {
+        let user = ["user".to_owned()];
+        let org = ["metadata".to_owned(), "org".to_owned()];
+        let pointers: [&[String]; 2] = [&user, &org];
+        #[rustfmt::skip]
+        let cases = [
+            (r#"{"user":"a\u00e9","metadata":{"org":7}}"#, Some("aé"), Some("7")),
+            (r#"{"user":null,"metadata":{"org":{}}}"#,      None,      None),
+            (r#"{"user":["a"],"metadata":[{"org":"x"}]}"#,  None,      None),
+            ("not json",                                    None,      None),
+        ];
+        for (body, first, second) in cases {
+            let said = read(Shape::Anthropic, &pointers, body);
+            let got: Vec<_> = said.values.iter().map(Option::as_deref).collect();
+            assert_eq!(got, [first, second], "{body}");
+        }
+    }
+
+    #[test]
+    fn a_pointer_may_ask_for_what_is_read_anyway() {
+        let model = ["model".to_owned()];
+        let said = read(Shape::OpenAi, &[&model], r#"{"model":"m"}"#);
+        assert_eq!(said.model.as_deref(), Some("m"));
+        assert_eq!(said.values, [Some("m".to_owned())]);
+    }
+}
