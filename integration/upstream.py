@@ -2,7 +2,7 @@
 
 A `Response` is a list of steps: bytes are written at once and on their own, a number is a pause in
 seconds, an event is waited for. It ends as it says: in order, by closing early, by a reset, or
-never. Requests are answered by the script that their `x-script` header names, else by `answer`.
+never. A request gets the script that its `x-replay-id` names, else what `answer` makes of it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Upstream:
         self._listening = threading.Event()
 
     def script(self, response: Response, name: str | None = None) -> str:
-        """Keeps an answer; requests get it by the name returned, in `x-script`."""
+        """Keeps an answer; requests get it by the name returned, in `x-replay-id`."""
         name = name or f"script-{next(self._names)}"
         self._scripts[name] = response
         return name
@@ -125,7 +125,7 @@ class Upstream:
         try:
             while request := await _read_request(reader):
                 self.requests.append(request)
-                script = self._scripts.get(request.header("x-script"))
+                script = self._scripts.get(request.header("x-replay-id"))
                 response = script if script is not None else self.answer(request)
                 await self._write(response, writer, reader)
                 if response.end is not End.COMPLETE:
