@@ -22,3 +22,17 @@ def cost(response: dict[str, Any], api: str, **provider: str) -> int | None:
     except (LookupError, ValueError):
         return None
     return int((price * NANO).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def tokens(response: dict[str, Any], api: str, provider_id: str) -> dict[str, int]:
+    """The tokens of a response by kind, none of which contains another."""
+    used = extract_usage(response, api_flavor=FLAVORS.get(api, "default"), provider_id=provider_id).usage
+    read, written = used.cache_read_tokens or 0, used.cache_write_tokens or 0
+    reasoning = used.output_reasoning_tokens or 0
+    return {
+        "input": used.input_tokens - read - written,
+        "cache read": read,
+        "cache write": written,
+        "output": used.output_tokens - reasoning,
+        "reasoning": reasoning,
+    }

@@ -61,7 +61,6 @@ class Response:
     end: End = End.COMPLETE
     before: Sequence[Step] = ()
     """Pauses and events before the headers."""
-    trailers: Sequence[tuple[str, str]] = ()
 
     def body(self) -> bytes:
         """All bytes of the body."""
@@ -145,8 +144,7 @@ class Upstream:
             await _step(step, writer, chunked=response.chunked)
         match response.end:
             case End.COMPLETE if response.chunked:
-                trailers = "".join(f"{k}: {v}\r\n" for k, v in response.trailers)
-                writer.write(b"0\r\n" + trailers.encode() + b"\r\n")
+                writer.write(b"0\r\n\r\n")
                 await writer.drain()
             case End.RESET:
                 linger = struct.pack("ii", 1, 0)
