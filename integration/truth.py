@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from genai_prices import extract_usage
+from genai_prices.data_snapshot import get_snapshot
 
 FLAVORS = {"openai.chat": "chat"}
 NANO = Decimal(10**9)
@@ -26,7 +27,8 @@ def cost(response: dict[str, Any], api: str, **provider: str) -> int | None:
 
 def tokens(response: dict[str, Any], api: str, provider_id: str) -> dict[str, int]:
     """The tokens of a response by kind, none of which contains another."""
-    used = extract_usage(response, api_flavor=FLAVORS.get(api, "default"), provider_id=provider_id).usage
+    provider = get_snapshot().find_provider(None, provider_id, None)
+    _, used = provider.extract_usage(response, api_flavor=FLAVORS.get(api, "default"))
     read, written = used.cache_read_tokens or 0, used.cache_write_tokens or 0
     reasoning = used.output_reasoning_tokens or 0
     return {
