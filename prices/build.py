@@ -35,7 +35,9 @@ def main() -> int:
     changes = list(differences(rows(former), rows(book)))
     if changes and former.get('version') == book['version'] and date is None:
         print(*changes, sep='\n')
-        print('the same sources give another book: name the new version with --date', file=sys.stderr)
+        print(
+            'the same sources give another book: name the new version with --date', file=sys.stderr
+        )
         return 1
     BOOK.parent.mkdir(exist_ok=True)
     BOOK.write_text(text(book))
@@ -91,9 +93,12 @@ def differences(old: Rows, new: Rows) -> Iterator[str]:
         elif 'closed' in after and 'closed' not in before:
             yield f'closed   {name}'
         elif before != after:
-            fields = [f for f in sorted(before.keys() | after.keys()) if before.get(f) != after.get(f)]
+            fields = [
+                f for f in sorted(before.keys() | after.keys()) if before.get(f) != after.get(f)
+            ]
             for field in fields:
-                yield f'changed  {name}: {field} {_short(before.get(field))} -> {_short(after.get(field))}'
+                was, now = _short(before.get(field)), _short(after.get(field))
+                yield f'changed  {name}: {field} {was} -> {now}'
 
 
 def _short(value: Any) -> str:
@@ -103,7 +108,9 @@ def _short(value: Any) -> str:
 def text(book: Book) -> str:
     """The file: one line per model, so that a change of the book is readable as one of lines."""
     providers = book['providers']
-    head = ',\n'.join(f'"{key}":{_short(value)}' for key, value in book.items() if key != 'providers')
+    head = ',\n'.join(
+        f'"{key}":{_short(value)}' for key, value in book.items() if key != 'providers'
+    )
     blocks = []
     for provider in providers:
         opening = _short({key: value for key, value in provider.items() if key != 'models'})[:-1]

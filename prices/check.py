@@ -113,7 +113,13 @@ def names_of(clause: types.MatchLogic, chance: random.Random) -> Iterator[str]:
         case types.ClauseEquals(equals=text):
             yield from (text, text, text + noise)
         case types.ClauseStartsWith(starts_with=text):
-            yield from (text, text + noise, f'{text}-tts', f'{text}-tts-{noise}', f'{text}-20251211')
+            yield from (
+                text,
+                text + noise,
+                f'{text}-tts',
+                f'{text}-tts-{noise}',
+                f'{text}-20251211',
+            )
         case types.ClauseEndsWith(ends_with=text):
             yield from (text, noise + text, f'{text}-20251211')
         case types.ClauseContains(contains=text):
@@ -121,7 +127,9 @@ def names_of(clause: types.MatchLogic, chance: random.Random) -> Iterator[str]:
         case types.ClauseRegex(regex=regex):
             text = regex.strip('^$').replace('\\.', '.').replace('[-@]', '@')
             for digits in ('\\d{4}', '\\d{8}', '\\d{2}', '\\d'):
-                text = text.replace(digits, {'\\d{4}': '2026', '\\d{8}': '20260417'}.get(digits, '11'))
+                text = text.replace(
+                    digits, {'\\d{4}': '2026', '\\d{8}': '20260417'}.get(digits, '11')
+                )
             if '(' not in text:
                 yield from (text, text + noise, text[:-1])
 
@@ -130,8 +138,12 @@ def spelled(name: str, chance: random.Random) -> str:
     return chance.choice([name, name, name.upper(), name + '-2025-11-13'])
 
 
+def conditional(model: types.ModelInfo) -> list[types.ConditionalPrice | types.PriceVariant]:
+    return [*source.entries(model), *(model.price_variants or [])]
+
+
 def thresholds(model: types.ModelInfo) -> Iterator[int]:
-    for entry in [*source._entries(model), *(model.price_variants or [])]:
+    for entry in conditional(model):
         for price in vars(entry.prices).values():
             if isinstance(price, types.TieredPrices):
                 yield from (tier.start for tier in price.tiers)
@@ -156,7 +168,7 @@ def usage(edges: list[int], chance: random.Random) -> dict[str, int]:
 def moment(model: types.ModelInfo, chance: random.Random) -> int:
     starts = [
         entry.constraint.start_date
-        for entry in [*source._entries(model), *(model.price_variants or [])]
+        for entry in conditional(model)
         if isinstance(entry.constraint, types.StartDateConstraint)
     ]
     if starts and chance.random() < 0.5:
@@ -171,10 +183,12 @@ def seconds(day: date) -> int:
 def answer(call: Call) -> Answer:
     """What genai-prices says of a call, and our two rules about what has no rate."""
     try:
-        provider, model = get_snapshot().find_provider_model(call['model'], None, call['provider'], None)
+        provider, model = get_snapshot().find_provider_model(
+            call['model'], None, call['provider'], None
+        )
     except LookupError:
         return {'id': None, 'nanos': None, 'complete': False}
-    context = {key: call[key] for key in ('service_tier', 'speed') if key in call}
+    context: dict[str, str] = {k: call[k] for k in ('service_tier', 'speed') if k in call}
     context |= {'processing': 'batch'} if 'batch' in call else {}
     sums = dict.fromkeys([f'{key}_tokens' for keys in KEYS.values() for key in keys], 0)
     sums |= dict.fromkeys(ITEMS.values(), 0)
@@ -187,7 +201,11 @@ def answer(call: Call) -> Answer:
     price = model.calc_price(
         types.Usage(**sums), provider, genai_request_timestamp=at, price_context=context
     )
-    missing = {unit for unit, n in call.get('usage', {}).items() if n and not has_rate(unit, price.model_price)}
+    missing = {
+        unit
+        for unit, n in call.get('usage', {}).items()
+        if n and not has_rate(unit, price.model_price)
+    }
     used = {unit for unit, n in call.get('usage', {}).items() if n}
     if missing - ITEMS.keys() or (missing and missing == used):
         return {'id': model.id, 'nanos': None, 'complete': False}
@@ -199,19 +217,23 @@ def has_rate(unit: str, prices: types.ModelPrice) -> bool:
     """Whether genai-prices has a price for this unit or one that includes it."""
     registry = _get_registry()
     used = registry.units[ITEMS[unit] if unit in ITEMS else f'{KEYS[unit][0]}_tokens']
-    priced = [registry.unit_for_price_key(key) for key, price in vars(prices).items() if price is not None]
+    priced = [
+        registry.unit_for_price_key(key) for key, price in vars(prices).items() if price is not None
+    ]
     return any(is_descendant_or_self(other, used) for other in priced)
 
 
 def compare(cases: list[tuple[Call, Answer]], core: list[str]) -> int:
     """Runs the core over all calls; the number of differences decides the exit code."""
     lines = ''.join(line(call) for call, _ in cases)
-    done = subprocess.run(core, input=lines, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    done = subprocess.run(
+        core, input=lines, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
+    )
     ours = [json.loads(text) for text in done.stdout.splitlines()]
     if len(ours) != len(cases):
         raise SystemExit(f'{len(ours)} answers to {len(cases)} calls')
     counts: Counter[str] = Counter()
-    for (call, right), our in zip(cases, ours):
+    for (call, right), our in zip(cases, ours, strict=True):
         counts[verdict(right, our)] += 1
         if right['id'] and right != our:
             print(f'{line(call)}  genai-prices {right}\n  ours         {our}')

@@ -1,7 +1,8 @@
 """Turns the match clauses of genai-prices into those of the book.
 
-The book has no regular expressions: each one in the data is rewritten into `shape` (a text in which
-`#` stands for a digit, and a last `*` for anything) or refused, so that the filter compiles nothing.
+The book has no regular expressions, so that the filter compiles none. Each one in the data is
+rewritten into a `shape`, a text in which `#` stands for a digit and a last `*` for anything, or it
+stops the build.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ REWRITTEN: dict[str, Clause] = {
 TOKEN = re.compile(
     r"""
     \((?P<group>[^()?|]*)\)(?P<optional>\?)?   # a group of one alternative
-  | \[(?P<chars>[^\]\\^-]*-?[^\]\\^-]+|-[^\]\\^-]+)\]  # a set of characters without ranges
+  | \[(?P<chars>-?[^\]\\^-]+|[^\]\\^-]+-)\]  # a set of characters without ranges
   | \\d(?:\{(?P<digits>\d+)\})?                # digits
   | \\(?P<escaped>[^a-zA-Z0-9])                # an escaped sign
   | (?P<plain>[a-z0-9=_:@/-])                  # a character that stands for itself

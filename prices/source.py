@@ -85,17 +85,6 @@ def providers() -> list[dict[str, Any]]:
     return [_provider(known[name]) for name in sorted(PROVIDERS)]
 
 
-def unmetered() -> list[str]:
-    """Models with rates that the book leaves out, as `provider/model: price keys`."""
-    found = []
-    for provider in sorted((p for p in data.providers if p.id in PROVIDERS), key=lambda p: p.id):
-        for model in provider.models:
-            keys = {key for entry in _entries(model) for key in vars(entry.prices)} & UNMETERED
-            if keys:
-                found.append(f'{provider.id}/{model.id}: {", ".join(sorted(keys))}')
-    return found
-
-
 def nanos(price: Decimal, key: str) -> int:
     """`price` dollars per measure of `key`, as nano-dollars per million."""
     exact = price * NANO * MILLION / PER[key]
@@ -119,7 +108,7 @@ def _model(model: types.ModelInfo, path: str) -> dict[str, Any]:
         row: dict[str, Any] = {'id': model.id, 'match': translate(model.match)}
         if model.context_window:
             row['context_window'] = model.context_window
-        row['prices'] = [_conditional(entry) for entry in _entries(model)]
+        row['prices'] = [_conditional(entry) for entry in entries(model)]
         if model.price_variants:
             row['variants'] = [
                 {'when': _when(variant.when)} | _conditional(variant)
@@ -130,7 +119,8 @@ def _model(model: types.ModelInfo, path: str) -> dict[str, Any]:
     return row
 
 
-def _entries(model: types.ModelInfo) -> Iterable[types.ConditionalPrice]:
+def entries(model: types.ModelInfo) -> Iterable[types.ConditionalPrice]:
+    """The dated prices of a model, of which the last active one holds."""
     if isinstance(model.prices, types.ModelPrice):
         return [types.ConditionalPrice(prices=model.prices)]
     return model.prices

@@ -2,6 +2,8 @@ use serde::Deserialize;
 
 use super::*;
 
+type Leaves<'a> = &'a [(Unit, u64)];
+
 const BOOK: &str = r#"{"format":1,"version":"test","providers":[
 {"id":"shop","aliases":["store"],"fallback":["maker"],"models":[
   {"id":"own","match":{"equals":"own"},"context_window":128000,
@@ -27,11 +29,11 @@ fn prices() -> Prices {
     Prices::new(Book::parse(BOOK.as_bytes()).unwrap(), Vec::new())
 }
 
-fn used(leaves: &[(Unit, u64)]) -> Usage {
+fn used(leaves: Leaves<'_>) -> Usage {
     leaves.iter().fold(Usage::default(), |usage, &(unit, n)| usage.with(unit, n))
 }
 
-fn cost(prices: &Prices, model: &str, leaves: &[(Unit, u64)], terms: &Terms<'_>) -> Option<u64> {
+fn cost(prices: &Prices, model: &str, leaves: Leaves<'_>, terms: &Terms<'_>) -> Option<u64> {
     let cost = prices.find("shop", model).unwrap().cost(&used(leaves), terms)?;
     cost.complete.then_some(cost.amount.nanos())
 }
@@ -40,7 +42,7 @@ fn cost(prices: &Prices, model: &str, leaves: &[(Unit, u64)], terms: &Terms<'_>)
 fn sums_are_exact_and_rounded_half_up_once() {
     let terms = Terms { at: EARLY, ..Terms::default() };
     #[rustfmt::skip]
-    let cases: [(&[(Unit, u64)], u64); 7] = [
+    let cases: [(Leaves<'_>, u64); 7] = [
         (&[],                                          0),
         (&[(Unit::Input, 1)],                          0),
         (&[(Unit::Output, 249)],                       0),
@@ -66,7 +68,7 @@ fn a_sum_beyond_all_money_stops_at_the_most() {
 fn a_tier_holds_for_the_whole_call_above_its_start() {
     let terms = Terms { at: EARLY, ..Terms::default() };
     #[rustfmt::skip]
-    let cases: [(&[(Unit, u64)], u64); 4] = [
+    let cases: [(Leaves<'_>, u64); 4] = [
         (&[(Unit::InputImage, 100), (Unit::Output, 1_000_000)],                         2_000),
         (&[(Unit::CacheRead, 50), (Unit::CacheWrite, 51), (Unit::Output, 1_000_000)],   2_000),
         (&[(Unit::Input, 1_000_000)],                                                   3_000),
@@ -160,12 +162,12 @@ fn a_unit_without_a_rate_has_that_of_the_next_wider_unit() {
 
 #[test]
 fn what_has_no_price_is_never_free() {
-    let of = |model: &str, leaves: &[(Unit, u64)]| {
+    let of = |model: &str, leaves: Leaves<'_>| {
         let cost = prices().find("maker", model)?.cost(&used(leaves), &Terms::default())?;
         Some((cost.amount.nanos(), cost.complete))
     };
     #[rustfmt::skip]
-    let cases: [(&str, &[(Unit, u64)], Option<(u64, bool)>); 8] = [
+    let cases: [(&str, Leaves<'_>, _); 8] = [
         ("sound",  &[(Unit::Input, 1)],                          None),
         ("sound",  &[(Unit::WebSearch, 1)],                      None),
         ("sound",  &[],                                          Some((0, true))),

@@ -1,0 +1,130 @@
+"""What the generator promises beyond the numbers, which check.py compares."""
+
+from __future__ import annotations
+
+import copy
+import datetime
+import random
+import re
+from decimal import Decimal
+
+import pytest
+from genai_prices import data, types
+
+import build
+import clauses
+import source
+
+DAY = datetime.date(2026, 12, 1)
+SECONDS = 1796083200
+
+
+def test_the_same_inputs_give_the_same_bytes() -> None:
+    book = build.build({}, DAY)
+    assert build.text(build.build(book, None)) == build.text(book)
+    assert not list(build.differences(build.rows(book), build.rows(book)))
+
+
+def test_a_vanished_model_stays_and_is_closed_once() -> None:
+    former = build.build({}, datetime.date(2026, 11, 1))
+    gone = {'id': 'gone', 'match': {'equals': 'gone'}, 'prices': [{'rates': {'input': [1]}}]}
+    former['providers'][0]['models'].append(gone)
+    closed = build.build(former, DAY)
+    again = build.build(closed, datetime.date(2027, 1, 1))
+    for book in (closed, again):
+        assert book['providers'][0]['models'][-1] == {'closed': SECONDS} | gone
+    changes = list(build.differences(build.rows(former), build.rows(closed)))
+    assert changes == ['closed   anthropic/gone']
+
+
+def test_changes_are_named() -> None:
+    book = build.build({}, DAY)
+    other = copy.deepcopy(book)
+    other['providers'][0]['models'][0]['context_window'] = 1
+    del other['providers'][0]['models'][1]
+    changes = list(build.differences(build.rows(book), build.rows(other)))
+    assert [change.split()[0] for change in changes] == ['changed', 'lost']
+
+
+@pytest.mark.parametrize(
+    ('price', 'key', 'nanos'),
+    [
+        ('0.0375', 'input_mtok', 37_500_000),
+        ('10', 'web_searches_kcount', 10_000_000_000_000),
+        ('0', 'output_mtok', 0),
+    ],
+)
+def test_prices_become_whole_nano_dollars_per_million(price: str, key: str, nanos: int) -> None:
+    assert source.nanos(Decimal(price), key) == nanos
+
+
+@pytest.mark.parametrize('price', ['0.0000000001', '-1'])
+def test_a_price_that_does_not_fit_stops_the_build(price: str) -> None:
+    with pytest.raises(ValueError, match='not a whole number'):
+        source.nanos(Decimal(price), 'input_mtok')
+
+
+@pytest.mark.parametrize('regex', ['gpt', '^a.*b$', '^a|b$', '^[a-z]$', '^(?=x)a$', r'^a\w$'])
+def test_an_expression_without_an_equivalent_stops_the_build(regex: str) -> None:
+    with pytest.raises(ValueError, match='cannot rewrite'):
+        clauses.translate(types.ClauseRegex(regex))
+
+
+def test_rewritten_expressions_mean_the_same() -> None:
+    """All expressions of all providers, on names that are a few signs away from matching."""
+    chance = random.Random(1)
+    for regex in sorted(expressions()):
+        clause = clauses.translate(types.ClauseRegex(regex))
+        matched = 0
+        for _ in range(500):
+            name = near(regex, chance)
+            expected = re.search(regex, name) is not None
+            assert meets(clause, name) == expected, (regex, name)
+            matched += expected
+        assert 0 < matched < 500, regex
+
+
+def expressions() -> set[str]:
+    """Every regular expression in genai-prices' data."""
+    found: set[str] = set()
+    todo = [model.match for provider in data.providers for model in provider.models]
+    while todo:
+        match todo.pop():
+            case types.ClauseOr(or_=parts) | types.ClauseAnd(and_=parts):
+                todo += parts
+            case types.ClauseRegex(regex=regex):
+                found.add(regex)
+    return found
+
+
+def near(regex: str, chance: random.Random) -> str:
+    """A name that `regex` matches, or one that it just misses."""
+    text = 'gemini-x-tts' if '?!' in regex else regex.strip('^$')
+    text = re.sub(r'\(([^)]*)\)\?', lambda m: chance.choice(['', m[1]]), text)
+    text = text.replace('[-@]', chance.choice('-@_'))
+    text = re.sub(r'\\d\{(\d+)\}', lambda m: r'\d' * int(m[1]), text)
+    text = re.sub(r'\\d', lambda _: chance.choice('0123456789'), text)
+    text = re.sub(r'\\(.)', r'\1', text)
+    at = chance.randint(0, len(text))
+    edits = [text, text, text[:at] + chance.choice('0a-.') + text[at:], text[:at] + text[at + 1 :]]
+    return chance.choice(edits) + chance.choice(['', '', '1', '-x'])
+
+
+def meets(clause: clauses.Clause, name: str) -> bool:
+    """What `Clause::is_met` of the filter does."""
+    ((kind, value),) = clause.items()
+    match kind:
+        case 'or':
+            return any(meets(part, name) for part in value)
+        case 'not':
+            return not meets(value, name)
+        case 'ends_with':
+            return name.endswith(value)
+        case 'contains':
+            return value in name
+        case 'shape':
+            pattern = ''.join(
+                '[0-9]' if sign == '#' else re.escape(sign) for sign in value.rstrip('*')
+            )
+            return re.match(pattern + ('' if value.endswith('*') else r'\Z'), name) is not None
+    raise AssertionError(kind)
