@@ -68,18 +68,6 @@ impl Book {
         self.tariff(self.search(provider, &name::candidates(model))?)
     }
 
-    /// How many models the book has.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.providers.iter().map(|provider| provider.models.len()).sum()
-    }
-
-    /// Whether the book has no model at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     pub(super) fn tariff(&self, place: Place) -> Option<Tariff<'_>> {
         let model = self.providers.get(place.provider)?.models.get(place.model)?;
         Some(Tariff { model, version: &self.version, on_terms: place.own })
