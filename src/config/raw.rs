@@ -7,6 +7,8 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+#[cfg(feature = "schema")]
+use super::LogField;
 use super::{
     MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
     shape::{Object, Pairs, Word, whole},
@@ -149,7 +151,7 @@ pub(super) enum RawAccessLog {
     /// All there are.
     All(All),
     /// These.
-    Names(Vec<String>),
+    Names(#[cfg_attr(feature = "schema", schemars(schema_with = "log_fields"))] Vec<String>),
 }
 
 /// The word `all`.
@@ -279,4 +281,11 @@ fn rates(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         "additionalProperties": false,
         "minProperties": 1
     })
+}
+
+/// The schema of a list of log fields.
+#[cfg(feature = "schema")]
+fn log_fields(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let names = LogField::ALL.map(LogField::name);
+    schemars::json_schema!({"type": "array", "items": {"enum": names}})
 }

@@ -3,6 +3,8 @@
 //! Envoy may hand the configuration over as text or as a protobuf `Struct`. A `Struct` knows only
 //! doubles, so a whole number is read from any JSON number that is whole: `10000`, `1e4`, `10000.0`.
 
+// The types here have plain comments: doc comments would turn up in the JSON schema.
+
 use core::{fmt, marker::PhantomData};
 
 #[cfg(feature = "schema")]
@@ -12,12 +14,12 @@ use serde::{
     de::{Error, IntoDeserializer, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 
-/// A `T` that is written as a JSON object.
-///
-/// What serde derives for a struct reads an array too, field by field in order. Such a
-/// configuration is a mistake, not a short form.
+// A `T` that is written as a JSON object.
+//
+// What serde derives for a struct reads an array too, field by field in order. Such a
+// configuration is a mistake, not a short form.
 #[derive(Debug)]
-#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent))]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent, inline))]
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
@@ -40,11 +42,11 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
     }
 }
 
-/// A `T` that is written as one word.
-///
-/// What serde derives for an enum calls a number in its place a fault of the JSON.
+// A `T` that is written as one word.
+//
+// What serde derives for an enum calls a number in its place a fault of the JSON.
 #[derive(Debug)]
-#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent))]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent, inline))]
 pub(super) struct Word<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Word<T> {
