@@ -10,13 +10,21 @@
 //! ```
 
 pub mod config;
+pub mod estimate;
+pub mod exchange;
+pub mod gate;
+#[cfg(all(feature = "host", not(test)))]
+pub mod host;
 pub mod inflate;
 pub mod json;
+pub mod metrics;
 pub mod money;
 pub mod price;
 pub mod provider;
+pub mod record;
 pub mod refusal;
 pub mod request;
+pub mod shared;
 pub mod sse;
 pub mod usage;
 pub mod who;

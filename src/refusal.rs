@@ -6,16 +6,7 @@
 
 use serde_json::{Value, json};
 
-/// Whose error body it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// OpenAI's, and of all who speak its API.
-    OpenAi,
-    /// Anthropic's.
-    Anthropic,
-    /// Google's.
-    Google,
-}
+use crate::provider::Shape;
 
 /// The body of a refusal with `status`, for programs by `code` and for people by `message`.
 #[must_use]

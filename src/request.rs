@@ -80,6 +80,12 @@ impl Body {
     pub const fn said(&self) -> &Said {
         &self.said
     }
+
+    /// What the body has said in all.
+    #[must_use]
+    pub fn end(self) -> Said {
+        self.said
+    }
 }
 
 impl Said {

@@ -110,6 +110,8 @@ pub struct Evidence {
     pub is_final: bool,
     /// The tier that served the call, such as `priority`.
     pub service_tier: Option<String>,
+    /// The speed at which it was served, such as `fast`.
+    pub speed: Option<String>,
     /// Bytes of text that the model wrote, escapes included.
     pub text_bytes: u64,
     /// Whether the body carried an error.
@@ -211,7 +213,7 @@ impl Answer {
             Api::AnthropicMessages => anthropic::reported(object),
             Api::GeminiGenerate | Api::GeminiStream => google::reported(object),
         });
-        let nested = object.as_ref().and_then(tier_in).map(str::to_owned);
+        let word = |key: &&str| object.as_ref()?.get(key)?.as_str().map(str::to_owned);
         let inconsistent = reported.is_some_and(|reported| reported.inconsistent);
         // A placeholder that no later event has replaced is not the end of a stream.
         let placeholder = notes.merges && !notes.finished;
@@ -219,7 +221,8 @@ impl Answer {
             is_final: reported.is_some() && !placeholder && (whole || notes.finished),
             model: notes.model,
             reported,
-            service_tier: notes.tier.or(nested),
+            service_tier: notes.tier.or_else(|| TIERS.iter().find_map(word)),
+            speed: word(&"speed"),
             text_bytes: notes.text_bytes,
             error: notes.error,
             trouble: notes.trouble.or(inconsistent.then_some(Trouble::Inconsistent)),
@@ -227,10 +230,12 @@ impl Answer {
     }
 }
 
-/// Where Anthropic and Google say which tier served the call.
-fn tier_in(usage: &Value) -> Option<&str> {
-    let keys = ["service_tier", "serviceTier", "trafficType"];
-    keys.iter().find_map(|key| usage.get(key)).and_then(Value::as_str)
+impl Evidence {
+    /// Whether the body was an error and nothing else.
+    #[must_use]
+    pub const fn is_mere_error(&self) -> bool {
+        self.error && self.text_bytes == 0 && self.reported.is_none()
+    }
 }
 
 impl Body {
@@ -356,6 +361,9 @@ fn keep_text(slot: &mut Option<String>, raw: &[u8]) {
 fn text(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(raw).ok().filter(|text: &String| !text.is_empty())
 }
+
+/// Where a usage object says which tier served the call.
+const TIERS: [&str; 2] = ["service_tier", "serviceTier"];
 
 #[cfg(test)]
 mod tests;

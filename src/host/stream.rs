@@ -1,0 +1,201 @@
+//! One HTTP stream: its callbacks, and what is done about each.
+
+use std::rc::Rc;
+
+use super::abi::{self, Buffer, Headers};
+use super::entry::Action;
+use super::facts;
+use super::vm::{NANOS_PER_MILLI, Vm};
+use crate::exchange::{Exchange, Step, readable_encoding};
+use crate::gate::Gate;
+use crate::metrics::SKIPPED as SKIPPED_TOTAL;
+use crate::record::SKIPPED;
+use crate::refusal;
+
+/// A stream, by the plugin it belongs to.
+pub(super) struct Stream {
+    root: u32,
+    state: State,
+}
+
+enum State {
+    /// Nothing has come yet.
+    Fresh,
+    /// Not a call that is read.
+    Skipped(Rc<Gate>),
+    /// A call; `read` bytes of its request body have been read from what Envoy holds.
+    Call { gate: Rc<Gate>, exchange: Box<Exchange>, read: usize, held: bool },
+    /// Settled.
+    Over,
+}
+
+impl Stream {
+    pub(super) const fn new(root: u32) -> Self {
+        Self { root, state: State::Fresh }
+    }
+}
+
+/// Runs `act` on a stream, with the VM free for it to use.
+fn with(id: u32, act: impl FnOnce(&mut Stream) -> Action) -> Action {
+    let Some(mut stream) = Vm::enter(|vm| vm.take(id)).flatten() else {
+        return Action::Continue;
+    };
+    let action = act(&mut stream);
+    Vm::enter(|vm| vm.put(id, stream));
+    action
+}
+
+pub(super) fn on_request_headers(id: u32, end: bool) -> Action {
+    with(id, |stream| {
+        let Some(gate) = Vm::enter(|vm| vm.gate(stream.root)).flatten() else {
+            return Action::Continue;
+        };
+        let action = open(id, stream, &gate, end);
+        for name in &gate.config.strip {
+            if abi::header(Headers::Request, name).is_ok() {
+                let _ = abi::remove_header(Headers::Request, name);
+            }
+        }
+        action
+    })
+}
+
+fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
+    let header = |name| abi::header(Headers::Request, name).unwrap_or_default();
+    let cluster = if gate.asks_for_cluster() { facts::cluster() } else { String::new() };
+    let (method, path, host) = (header(":method"), header(":path"), header(":authority"));
+    let Some(target) = gate.target(method.text(), path.text(), host.text(), &cluster) else {
+        stream.state = State::Skipped(Rc::clone(gate));
+        return Action::Continue;
+    };
+    if let Some(readable) = readable_encoding(header("accept-encoding").text()) {
+        let _ = abi::replace_header(Headers::Request, "accept-encoding", readable);
+    }
+    let now_ms = now_ms();
+    let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
+    let mut exchange =
+        Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
+    let step = exchange.on_request_headers(end);
+    let held = step == Step::Hold
+        && Vm::enter(|vm| vm.hold(stream.root, id, now_ms)).unwrap_or(false);
+    stream.state =
+        State::Call { gate: Rc::clone(gate), exchange: Box::new(exchange), read: 0, held };
+    match step {
+        // Where headers cannot be held, the body will be.
+        Step::Hold if !held => Action::Continue,
+        step => take(&step),
+    }
+}
+
+pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
+    with(id, |stream| {
+        let State::Call { exchange, read, held, .. } = &mut stream.state else {
+            return Action::Continue;
+        };
+        if core::mem::take(held) {
+            Vm::enter(|vm| vm.unhold(stream.root, id));
+        }
+        // While the body is held, Envoy shows all of it again, with the new part at its end.
+        let fresh = size.saturating_sub(*read);
+        let chunk = abi::body(Buffer::Request, *read, fresh).unwrap_or_default();
+        let step = exchange.on_request_body(chunk.as_slice(), end);
+        *read = if step == Step::Hold { size } else { 0 };
+        take(&step)
+    })
+}
+
+pub(super) fn on_request_trailers(id: u32) -> Action {
+    with(id, |stream| match &mut stream.state {
+        State::Call { exchange, .. } => take(&exchange.on_request_end()),
+        _ => Action::Continue,
+    })
+}
+
+pub(super) fn on_response_headers(id: u32, end: bool) -> Action {
+    with(id, |stream| {
+        let State::Call { exchange, .. } = &mut stream.state else { return Action::Continue };
+        if exchange.is_refused() {
+            return Action::Continue;
+        }
+        let header = |name| abi::header(Headers::Response, name).unwrap_or_default();
+        let status = header(":status").text().parse().unwrap_or(0);
+        // A success is the provider's; who made a failure is asked.
+        let details = if matches!(status, 200..=299) { String::new() } else { facts::details() };
+        exchange.on_answer_head(status, header("content-encoding").text(), &details);
+        if end {
+            exchange.on_answer_end();
+        }
+        Action::Continue
+    })
+}
+
+pub(super) fn on_response_body(id: u32, size: usize, end: bool) -> Action {
+    with(id, |stream| {
+        if let State::Call { exchange, .. } = &mut stream.state {
+            let chunk = match size {
+                0 => abi::Bytes::default(),
+                size => abi::body(Buffer::Response, 0, size).unwrap_or_default(),
+            };
+            exchange.on_answer_body(chunk.as_slice(), end, now_ms);
+        }
+        Action::Continue
+    })
+}
+
+pub(super) fn on_response_trailers(id: u32) -> Action {
+    with(id, |stream| {
+        if let State::Call { exchange, .. } = &mut stream.state {
+            exchange.on_answer_end();
+        }
+        Action::Continue
+    })
+}
+
+/// Makes the record of a stream that ends. The first callback to say so is the one that counts.
+pub(super) fn settle(id: u32) {
+    with(id, |stream| {
+        match core::mem::replace(&mut stream.state, State::Over) {
+            State::Fresh | State::Over => {}
+            State::Skipped(gate) => {
+                let _ = abi::set_property("tollgate.decision", SKIPPED);
+                if gate.config.metrics.enabled {
+                    Vm::enter(|vm| vm.count(SKIPPED_TOTAL, 1));
+                }
+            }
+            State::Call { gate, exchange, held, .. } => {
+                if held {
+                    Vm::enter(|vm| vm.unhold(stream.root, id));
+                }
+                let record = exchange.close(now_ms(), &facts::details());
+                for &field in &gate.config.access_log {
+                    if let Some(text) = record.field(field) {
+                        let _ = abi::set_property(&format!("tollgate.{}", field.name()), &text);
+                    }
+                }
+                Vm::enter(|vm| vm.report(&gate, &record));
+            }
+        }
+        Action::Continue
+    });
+}
+
+fn take(step: &Step) -> Action {
+    match step {
+        Step::Continue => Action::Continue,
+        Step::Hold => Action::Pause,
+        Step::Refuse(refusal) => {
+            let body = refusal::body(refusal.shape, refusal.status, refusal.code, refusal.message);
+            let headers = refusal::headers(refusal.status);
+            let details = format!("tollgate_{}", refusal.code);
+            // Envoy answers once this callback has returned, and drops what it holds.
+            match abi::reply(refusal.status, &details, headers, &body) {
+                Ok(()) => Action::Pause,
+                Err(_) => Action::Continue,
+            }
+        }
+    }
+}
+
+fn now_ms() -> u64 {
+    abi::now() / NANOS_PER_MILLI
+}

@@ -1,0 +1,205 @@
+//! What one worker's VM holds: its plugins, their streams, and the metrics they have made.
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+use super::abi::{self, Buffer, Kind, Level, SharedData};
+use super::stream::Stream;
+use crate::config::Config;
+use crate::gate::Gate;
+use crate::metrics::{Admitted, Move, UNHELD, moves};
+use crate::record::Record;
+use crate::shared::{NAMESPACE, Shared, count_up};
+
+#[derive(Default)]
+pub(super) struct Vm {
+    plugins: HashMap<u32, Plugin>,
+    streams: HashMap<u32, Stream>,
+    admitted: Admitted,
+    /// The host's number for each metric.
+    metrics: HashMap<String, u32>,
+    /// The first part of every call's id, once the first call has come.
+    reporter: Option<String>,
+    calls: u64,
+}
+
+/// One configuration that this VM serves.
+struct Plugin {
+    gate: Option<Rc<Gate>>,
+    /// Streams whose headers are held, and since when.
+    held: Vec<(u32, u64)>,
+    /// Whether Envoy lets headers be held, as far as is known.
+    holds: bool,
+}
+
+thread_local! {
+    static VM: RefCell<Vm> = RefCell::default();
+}
+
+impl Vm {
+    /// Runs `act` on the VM. Envoy enters a VM once at a time; if it ever did otherwise, the inner
+    /// callback would do nothing.
+    pub(super) fn enter<T>(act: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        VM.with(|vm| vm.try_borrow_mut().ok().map(|mut vm| act(&mut vm)))
+    }
+
+    pub(super) fn create(&mut self, id: u32, root: u32) {
+        if root == 0 {
+            self.plugins.insert(id, Plugin { gate: None, held: Vec::new(), holds: true });
+        } else {
+            self.streams.insert(id, Stream::new(root));
+        }
+    }
+
+    pub(super) fn delete(&mut self, id: u32) {
+        self.streams.remove(&id);
+        self.plugins.remove(&id);
+    }
+
+    pub(super) fn configure(&mut self, root: u32, size: usize) -> bool {
+        let json = abi::body(Buffer::Configuration, 0, size).unwrap_or_default();
+        let gate = match Config::parse(json.as_slice()).map(Gate::new) {
+            Ok(Ok(gate)) => gate,
+            Ok(Err(error)) => return refused(&error.to_string()),
+            Err(error) => return refused(&error.to_string()),
+        };
+        if gate.config.hold_headers && abi::set_tick_period(TICK_MS).is_err() {
+            return refused("Envoy gives no tick, without which headers cannot be held");
+        }
+        let version = gate.prices.version();
+        abi::log(Level::Info, &format!("tollgate: configured, prices {version}"));
+        let Some(plugin) = self.plugins.get_mut(&root) else { return false };
+        plugin.gate = Some(Rc::new(gate));
+        true
+    }
+
+    pub(super) fn gate(&self, root: u32) -> Option<Rc<Gate>> {
+        self.plugins.get(&root)?.gate.clone()
+    }
+
+    pub(super) fn take(&mut self, id: u32) -> Option<Stream> {
+        self.streams.remove(&id)
+    }
+
+    pub(super) fn put(&mut self, id: u32, stream: Stream) {
+        self.streams.insert(id, stream);
+    }
+
+    /// Whether the headers of a stream may be held; if so, it is looked after from now on.
+    pub(super) fn hold(&mut self, root: u32, id: u32, now_ms: u64) -> bool {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return false };
+        let asked = plugin.gate.as_ref().is_some_and(|gate| gate.config.hold_headers);
+        let holds = asked && plugin.holds;
+        if holds {
+            plugin.held.push((id, now_ms));
+        }
+        holds
+    }
+
+    /// A held stream has got its body: nothing need be looked after.
+    pub(super) fn unhold(&mut self, root: u32, id: u32) {
+        if let Some(plugin) = self.plugins.get_mut(&root) {
+            plugin.held.retain(|&(held, _)| held != id);
+        }
+    }
+
+    /// Resumes streams that have waited too long for their body: Envoy gives none while headers
+    /// are held, unless its own configuration allows for it.
+    pub(super) fn tick(&mut self, root: u32) {
+        let now_ms = abi::now() / NANOS_PER_MILLI;
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        let late = |&&(_, since): &&(u32, u64)| now_ms.saturating_sub(since) >= PATIENCE_MS;
+        let overdue: Vec<u32> = plugin.held.iter().filter(late).map(|&(id, _)| id).collect();
+        if overdue.is_empty() {
+            return;
+        }
+        plugin.held.retain(|(id, _)| !overdue.contains(id));
+        plugin.holds = false;
+        abi::log(Level::Warn, UNHELD_WARNING);
+        for id in overdue {
+            let resumed = abi::set_context(id).and_then(|()| abi::resume_request());
+            self.count(UNHELD, u64::from(resumed.is_ok()));
+        }
+        let _ = abi::set_context(root);
+    }
+
+    /// A new id for a call, unlike any other of any gateway.
+    pub(super) fn call_id(&mut self) -> String {
+        self.calls = self.calls.saturating_add(1);
+        let reporter = self.reporter.get_or_insert_with(reporter);
+        format!("{reporter}-{:x}", self.calls)
+    }
+
+    pub(super) fn report(&mut self, gate: &Gate, record: &Record) {
+        if !gate.config.metrics.enabled {
+            return;
+        }
+        let mut shared = SharedData;
+        let mut bounds = self.admitted.with(&mut shared, gate.config.metrics);
+        for step in moves(record, &mut bounds) {
+            match step {
+                Move::Count(name, by) => self.count(&name, by),
+                Move::Sample(name, value) => {
+                    let id = self.metric(Kind::Histogram, &name);
+                    let _ = id.and_then(|id| abi::sample(id, value).ok());
+                }
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, name: &str, by: u64) {
+        if by > 0 {
+            let id = self.metric(Kind::Counter, name);
+            let _ = id.and_then(|id| abi::count(id, by).ok());
+        }
+    }
+
+    /// The host's number for a metric. It makes a new one at each call, so they are kept.
+    fn metric(&mut self, kind: Kind, name: &str) -> Option<u32> {
+        if let Some(&id) = self.metrics.get(name) {
+            return Some(id);
+        }
+        let id = abi::define_metric(kind, name).ok()?;
+        self.metrics.insert(name.to_owned(), id);
+        Some(id)
+    }
+}
+
+fn refused(why: &str) -> bool {
+    abi::log(Level::Error, &format!("tollgate: configuration refused: {why}"));
+    false
+}
+
+/// The process, by the time at which its first worker named it, and this worker's number in it.
+fn reporter() -> String {
+    let key = |name: &str| format!("{NAMESPACE}{name}");
+    let incarnation = key("incarnation");
+    let mut shared = SharedData;
+    let mine = abi::now() ^ hash(abi::property("xds\0node\0id").unwrap_or_default().as_slice());
+    let process = match shared.store(&incarnation, mine, None) {
+        Ok(()) => mine,
+        Err(_) => shared.load(&incarnation).map_or(mine, |(value, _)| value),
+    };
+    // Without a number of its own, a worker takes one from the clock.
+    let worker = count_up(&mut shared, &key("workers"), u64::MAX).ok().flatten();
+    format!("{process:016x}-{:x}", worker.unwrap_or_else(abi::now))
+}
+
+/// FNV-1a.
+fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
+/// How often held streams are looked after.
+const TICK_MS: u32 = 250;
+/// How long a held stream waits for its body before it is resumed. A slow client is resumed too,
+/// and loses nothing but that the upstream hears of it earlier.
+const PATIENCE_MS: u64 = 1_000;
+const UNHELD_WARNING: &str = "tollgate: no body came while headers were held. Set \
+    `allow_on_headers_stop_iteration: true` in Envoy's plugin configuration, or `hold_headers: \
+    false` in Tollgate's. Headers are no longer held in this worker.";

@@ -1,0 +1,222 @@
+//! Which metrics a call moves, and under which names.
+//!
+//! Envoy's wasm interface knows no labels: they stand in the name of the metric, as segments
+//! `label=.=value;.;` that Envoy's `stats_tags` take out again. Envoy never forgets a metric, so
+//! both the values of each label and all series together are bounded, over all workers; what is
+//! beyond the bounds is counted under `other`.
+
+use crate::config;
+use crate::money::NanoUsd;
+use crate::record::{Amount, Outcome, Record};
+use crate::shared::{Conflict, Shared, admit};
+
+/// A metric that a call moves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Move {
+    /// Add to the counter of this name.
+    Count(String, u64),
+    /// Record in the histogram of this name.
+    Sample(String, u64),
+}
+
+/// The moves of one call, in the order of `docs/metrics.md`.
+pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
+    let labels = Labels::of(record, bounds);
+    let mut moves = Vec::with_capacity(10);
+    let mut count = |extra: Extra, name: &str, by: u64| {
+        if by > 0 {
+            let full = labels.name(extra, name);
+            let full = if bounds.series(&full) { full } else { labels.overflown().name(extra, name) };
+            moves.push(Move::Count(full, by));
+        }
+    };
+    count(Some(("outcome", record.outcome.label())), "tollgate_requests_total", 1);
+    if let Some(known) = record.amount.known() {
+        for (unit, quantity) in known.usage.leaves() {
+            count(Some(("kind", unit.label())), "tollgate_tokens_total", quantity);
+        }
+    }
+    count(None, "tollgate_cost_nano_usd_total", record.price.known().map_or(0, NanoUsd::nanos));
+    count(None, "tollgate_unpriced_total", u64::from(record.price.is_short()));
+    if matches!(record.amount, Amount::Estimated(_)) {
+        count(None, "tollgate_estimated_total", 1);
+    }
+    let provider = segment("provider", &record.provider);
+    if let Some(trouble) = record.trouble {
+        let reason = segment("reason", trouble.label());
+        moves.push(Move::Count(format!("{provider}{reason}tollgate_parse_failures_total"), 1));
+    }
+    if record.outcome != Outcome::Refused {
+        let prefix = format!("{provider}{}", segment("model", &labels.model));
+        if let Some(ttft) = record.ttft_ms {
+            moves.push(Move::Sample(format!("{prefix}tollgate_ttft_ms"), ttft));
+        }
+        let duration = record.duration_ms;
+        moves.push(Move::Sample(format!("{prefix}tollgate_duration_ms"), duration));
+    }
+    moves
+}
+
+/// The counter of requests that were not looked at.
+pub const SKIPPED: &str = "tollgate_skipped_total";
+/// The counter of requests whose headers Envoy did not let be held, as the configuration says.
+pub const UNHELD: &str = "tollgate_unheld_total";
+
+/// Decides which names may exist.
+pub trait Bounds {
+    /// Whether `value` may be a value of the label.
+    fn value(&mut self, label: Label, value: &str) -> bool;
+    /// Whether there may be a series of this name.
+    fn series(&mut self, name: &str) -> bool;
+}
+
+/// A label whose values come from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Label {
+    /// Whose call it is.
+    Tenant,
+    /// Which feature made it.
+    Feature,
+    /// Which model answered.
+    Model,
+}
+
+impl Label {
+    const fn set(self) -> &'static str {
+        match self {
+            Self::Tenant => "tenant",
+            Self::Feature => "feature",
+            Self::Model => "model",
+        }
+    }
+}
+
+/// Bounds that hold for all workers together. A worker remembers what it has asked.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    known: hashbrown::HashSet<String>,
+}
+
+impl Admitted {
+    /// These bounds, asked with the shared store at hand.
+    pub const fn with<'a, S: Shared>(
+        &'a mut self,
+        shared: &'a mut S,
+        limits: config::Metrics,
+    ) -> WithShared<'a, S> {
+        WithShared { admitted: self, shared, limits }
+    }
+}
+
+/// [`Admitted`], together with what it needs to ask.
+#[derive(Debug)]
+pub struct WithShared<'a, S> {
+    admitted: &'a mut Admitted,
+    shared: &'a mut S,
+    limits: config::Metrics,
+}
+
+impl<S: Shared> WithShared<'_, S> {
+    fn ask(&mut self, set: &str, member: &str, max: usize) -> bool {
+        let key = format!("{set}/{member}");
+        if self.admitted.known.contains(&key) {
+            return true;
+        }
+        let max = u64::try_from(max).unwrap_or(u64::MAX);
+        // A race lost too often counts as a refusal: the call is counted under `other`.
+        let admitted = admit(self.shared, set, member, max).unwrap_or_else(|Conflict| false);
+        if admitted {
+            self.admitted.known.insert(key);
+        }
+        admitted
+    }
+}
+
+impl<S: Shared> Bounds for WithShared<'_, S> {
+    fn value(&mut self, label: Label, value: &str) -> bool {
+        let max = match label {
+            Label::Tenant => self.limits.max_tenants,
+            Label::Feature => self.limits.max_features,
+            Label::Model => self.limits.max_models,
+        };
+        self.ask(label.set(), value, max)
+    }
+
+    fn series(&mut self, name: &str) -> bool {
+        self.ask("series", name, self.limits.max_series)
+    }
+}
+
+type Extra = Option<(&'static str, &'static str)>;
+
+/// The values of the labels that all counters of a call share.
+struct Labels {
+    tenant: String,
+    feature: String,
+    provider: String,
+    model: String,
+}
+
+impl Labels {
+    fn of(record: &Record, bounds: &mut impl Bounds) -> Self {
+        let mut bounded = |label, value: &Option<String>| {
+            let value = value.as_deref().map_or_else(|| NONE.to_owned(), clean);
+            let fits = value == NONE || bounds.value(label, &value);
+            if fits { value } else { OTHER.to_owned() }
+        };
+        Self {
+            tenant: bounded(Label::Tenant, &record.tenant),
+            feature: bounded(Label::Feature, &record.feature),
+            model: bounded(Label::Model, &record.model),
+            provider: clean(&record.provider),
+        }
+    }
+
+    fn overflown(&self) -> Self {
+        let other = || OTHER.to_owned();
+        Self { tenant: other(), feature: other(), model: other(), provider: self.provider.clone() }
+    }
+
+    fn name(&self, extra: Extra, name: &str) -> String {
+        let Self { tenant, feature, provider, model } = self;
+        let extra = extra.map_or_else(String::new, |(label, value)| segment(label, value));
+        [
+            segment("tenant", tenant),
+            segment("feature", feature),
+            segment("provider", provider),
+            segment("model", model),
+            extra,
+            name.to_owned(),
+        ]
+        .concat()
+    }
+}
+
+fn segment(label: &str, value: &str) -> String {
+    format!("{label}=.={value};.;")
+}
+
+/// A value that can neither end its segment nor begin another, nor break the text of a scrape.
+fn clean(value: &str) -> String {
+    let mut end = value.len().min(MAX_VALUE);
+    while !value.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let kept = value.get(..end).unwrap_or_default();
+    let safe = |c: char| match c {
+        ';' => ',',
+        c if c.is_control() => '_',
+        c => c,
+    };
+    kept.chars().map(safe).collect::<String>().replace("=.=", "_._")
+}
+
+/// The label of what is beyond the bounds.
+const OTHER: &str = "other";
+/// The label of what a call does not have.
+const NONE: &str = "none";
+/// Longer values say no more to a person, and cost memory in each series.
+const MAX_VALUE: usize = 128;
+
+#[cfg(test)]
+mod tests;

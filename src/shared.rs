@@ -1,0 +1,129 @@
+//! What all workers of a process share.
+
+/// A versioned key-value store shared by all workers.
+///
+/// The host owns the data; a version read with a value must be given back to replace it. Nothing
+/// is ever deleted, so the number of keys must be bounded by whoever writes them.
+pub trait Shared {
+    /// Reads the value and its version, or `None` if the key was never written.
+    fn load(&self, key: &str) -> Option<(u64, Version)>;
+
+    /// Writes `value` if the key is still at `version`, or still absent if that is `None`.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`Conflict`] if another worker wrote first.
+    fn store(&mut self, key: &str, value: u64, version: Option<Version>) -> Result<(), Conflict>;
+}
+
+/// The version of a value that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub u32);
+
+/// Another worker wrote first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict;
+
+/// Adds one to the counter at `key` if it is below `max`, and returns the new total; `None` if it
+/// is not.
+///
+/// # Errors
+///
+/// Returns [`Conflict`] after [`ATTEMPTS`] lost races: to retry without bound would stall the
+/// worker, which serves every other request too.
+pub fn count_up(shared: &mut impl Shared, key: &str, max: u64) -> Result<Option<u64>, Conflict> {
+    for _ in 0..ATTEMPTS {
+        let (total, version) = shared.load(key).map_or((0, None), |(n, v)| (n, Some(v)));
+        let Some(more) = total.checked_add(1).filter(|&more| more <= max) else {
+            return Ok(None);
+        };
+        if shared.store(key, more, version).is_ok() {
+            return Ok(Some(more));
+        }
+    }
+    Err(Conflict)
+}
+
+/// Whether `member` belongs to `set`; it is taken in if the set has fewer than `max` members.
+///
+/// Two workers that take in the same member at once may use up two places for it: the set errs
+/// towards being smaller than `max`.
+///
+/// # Errors
+///
+/// Returns [`Conflict`] as [`count_up`] does.
+pub fn admit(
+    shared: &mut impl Shared,
+    set: &str,
+    member: &str,
+    max: u64,
+) -> Result<bool, Conflict> {
+    let key = format!("{NAMESPACE}{set}/{member}");
+    if shared.load(&key).is_some() {
+        return Ok(true);
+    }
+    if count_up(shared, &format!("{NAMESPACE}{set}"), max)?.is_none() {
+        return Ok(false);
+    }
+    // If another worker was first, the member is in all the same.
+    let _ = shared.store(&key, 1, None);
+    Ok(true)
+}
+
+/// Races that one worker may lose in a row: with as many workers as cores, each loses few.
+pub const ATTEMPTS: u32 = 16;
+/// Before every key: Istio gives all plugins one store.
+pub const NAMESPACE: &str = "tollgate/1/";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    /// A store that loses the first few races.
+    #[derive(Default)]
+    struct Fake {
+        values: BTreeMap<String, (u64, u32)>,
+        races: u32,
+    }
+
+    impl Shared for Fake {
+        fn load(&self, key: &str) -> Option<(u64, Version)> {
+            self.values.get(key).map(|&(value, version)| (value, Version(version)))
+        }
+
+        fn store(&mut self, key: &str, value: u64, version: Option<Version>) -> Result<(), Conflict> {
+            if self.races > 0 {
+                self.races -= 1;
+                let entry = self.values.entry(key.into()).or_default();
+                *entry = (entry.0 + 1, entry.1 + 1);
+            }
+            let now = self.values.get(key).map(|&(_, version)| Version(version));
+            if now != version {
+                return Err(Conflict);
+            }
+            self.values.insert(key.into(), (value, now.map_or(1, |v| v.0 + 1)));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_lost_race_is_retried_on_the_fresh_value() {
+        let mut fake = Fake { races: 3, ..Fake::default() };
+        assert_eq!(count_up(&mut fake, "n", 10), Ok(Some(4)));
+    }
+
+    #[test]
+    fn races_without_end_give_up() {
+        let mut fake = Fake { races: u32::MAX, ..Fake::default() };
+        assert_eq!(count_up(&mut fake, "n", u64::MAX), Err(Conflict));
+    }
+
+    #[test]
+    fn a_full_set_knows_its_members_and_takes_no_more() {
+        let mut fake = Fake::default();
+        let mut admit = |member| admit(&mut fake, "tenant", member, 2);
+        let answers = ["a", "b", "c", "a", "b", "d"].map(|member| admit(member).unwrap());
+        assert_eq!(answers, [true, true, false, true, true, false]);
+    }
+}
