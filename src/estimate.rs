@@ -25,8 +25,7 @@ pub fn of_answer(said: &Said, evidence: &Evidence) -> Reported {
 #[must_use]
 pub fn of_silence(said: &Said) -> Reported {
     let output = said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT);
-    let usage =
-        Usage::default().with(Unit::Input, tokens(said.bytes)).with(Unit::Output, output);
+    let usage = Usage::default().with(Unit::Input, tokens(said.bytes)).with(Unit::Output, output);
     Reported { usage, ..Reported::default() }
 }
 

@@ -188,7 +188,9 @@ impl Exchange {
             return self.on_request_end();
         }
         match self.decide(false) {
-            Step::Hold if self.body.said().bytes > self.most_held() => self.refuse(413, "body_too_large", TOO_LARGE),
+            Step::Hold if self.body.said().bytes > self.most_held() => {
+                self.refuse(413, "body_too_large", TOO_LARGE)
+            }
             step => step,
         }
     }
@@ -422,7 +424,8 @@ const fn is_success(status: u32) -> bool {
     matches!(status, 200..=299)
 }
 
-const UNKNOWN: &str = "This request does not say whose it is. Send the identity that this gateway asks for.";
+const UNKNOWN: &str =
+    "This request does not say whose it is. Send the identity that this gateway asks for.";
 const TOO_LARGE: &str = "The request body is larger than this gateway can read before it decides.";
 
 #[cfg(test)]

@@ -26,7 +26,8 @@ pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
     let mut count = |extra: Extra, name: &str, by: u64| {
         if by > 0 {
             let full = labels.name(extra, name);
-            let full = if bounds.series(&full) { full } else { labels.overflown().name(extra, name) };
+            let full =
+                if bounds.series(&full) { full } else { labels.overflown().name(extra, name) };
             moves.push(Move::Count(full, by));
         }
     };

@@ -310,7 +310,8 @@ mod tests {
     use crate::usage::Usage;
 
     fn record() -> Record {
-        let usage = Usage::default().with(Unit::Input, 7).with(Unit::CacheRead, 2).with(Unit::Output, 1);
+        let usage =
+            Usage::default().with(Unit::Input, 7).with(Unit::CacheRead, 2).with(Unit::Output, 1);
         Record {
             call_id: "c-1".into(),
             began_ms: 1_000,

@@ -92,7 +92,12 @@ mod tests {
             self.values.get(key).map(|&(value, version)| (value, Version(version)))
         }
 
-        fn store(&mut self, key: &str, value: u64, version: Option<Version>) -> Result<(), Conflict> {
+        fn store(
+            &mut self,
+            key: &str,
+            value: u64,
+            version: Option<Version>,
+        ) -> Result<(), Conflict> {
             if self.races > 0 {
                 self.races -= 1;
                 let entry = self.values.entry(key.into()).or_default();

@@ -14,6 +14,7 @@ mod raw;
 mod rule;
 mod shape;
 mod validate;
+mod wire;
 
 pub use self::{
     error::{ConfigError, Fault},
@@ -86,7 +87,8 @@ pub struct PriceOverride {
 }
 
 impl Config {
-    /// Reads the configuration from JSON. No bytes at all mean the default configuration.
+    /// Reads the configuration from JSON, or from a serialised `google.protobuf.Struct`. No bytes
+    /// at all mean the default configuration.
     ///
     /// # Errors
     ///
@@ -96,6 +98,10 @@ impl Config {
         if json.is_empty() {
             return Ok(Self::default());
         }
+        // A message begins with its first field's tag, which JSON takes for a line end.
+        let wire = json.first().filter(|&&byte| byte == b'\n').and_then(|_| wire::object(json));
+        let text = wire.map(|object| object.to_string());
+        let json = text.as_ref().map_or(json, |text| text.as_bytes());
         let mut text = serde_json::Deserializer::from_slice(json);
         let shape::Object(raw) =
             serde_path_to_error::deserialize(&mut text).map_err(|e| ConfigError::of_type(&e))?;

@@ -81,9 +81,7 @@ pub(super) fn body(buffer: Buffer, start: usize, len: usize) -> Result<Bytes, Fa
 pub(super) fn header(headers: Headers, name: &str) -> Result<Bytes, Failure> {
     Bytes::from_host(|data, size| {
         // SAFETY: as in `body`; the name is a live slice.
-        unsafe {
-            proxy_get_header_map_value(headers as i32, name.as_ptr(), name.len(), data, size)
-        }
+        unsafe { proxy_get_header_map_value(headers as i32, name.as_ptr(), name.len(), data, size) }
     })
 }
 

@@ -73,11 +73,10 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
     }
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
-    let mut exchange =
-        Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
+    let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
     let step = exchange.on_request_headers(end);
-    let held = step == Step::Hold
-        && Vm::enter(|vm| vm.hold(stream.root, id, now_ms)).unwrap_or(false);
+    let held =
+        step == Step::Hold && Vm::enter(|vm| vm.hold(stream.root, id, now_ms)).unwrap_or(false);
     stream.state =
         State::Call { gate: Rc::clone(gate), exchange: Box::new(exchange), read: 0, held };
     match step {

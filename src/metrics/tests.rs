@@ -48,19 +48,21 @@ fn a_call_moves_each_metric_once_under_its_labels() {
     let labels = "tenant=.=acme;.;feature=.=none;.;provider=.=openai;.;model=.=gpt-5;.;";
     let count = |name: &str, by| Move::Count(format!("{labels}{name}"), by);
     let plain = |name: &str, by| Move::Count(name.into(), by);
-    let sample = |name: &str, by| {
-        Move::Sample(format!("provider=.=openai;.;model=.=gpt-5;.;{name}"), by)
-    };
-    assert_eq!(moves(&record(), &mut Only(&["acme", "gpt-5"], 99)), [
-        count("outcome=.=ok;.;tollgate_requests_total", 1),
-        count("kind=.=input;.;tollgate_tokens_total", 7),
-        count("kind=.=output;.;tollgate_tokens_total", 3),
-        count("tollgate_cost_nano_usd_total", 9),
-        count("tollgate_estimated_total", 1),
-        plain("provider=.=openai;.;reason=.=usage;.;tollgate_parse_failures_total", 1),
-        sample("tollgate_ttft_ms", 5),
-        sample("tollgate_duration_ms", 20),
-    ]);
+    let sample =
+        |name: &str, by| Move::Sample(format!("provider=.=openai;.;model=.=gpt-5;.;{name}"), by);
+    assert_eq!(
+        moves(&record(), &mut Only(&["acme", "gpt-5"], 99)),
+        [
+            count("outcome=.=ok;.;tollgate_requests_total", 1),
+            count("kind=.=input;.;tollgate_tokens_total", 7),
+            count("kind=.=output;.;tollgate_tokens_total", 3),
+            count("tollgate_cost_nano_usd_total", 9),
+            count("tollgate_estimated_total", 1),
+            plain("provider=.=openai;.;reason=.=usage;.;tollgate_parse_failures_total", 1),
+            sample("tollgate_ttft_ms", 5),
+            sample("tollgate_duration_ms", 20),
+        ]
+    );
 }
 
 #[test]
@@ -73,7 +75,9 @@ fn what_is_beyond_the_bounds_is_other() {
     assert!(unknown_tenant.starts_with("tenant=.=other;.;feature=.=none;.;"), "{unknown_tenant}");
     assert!(unknown_tenant.contains("model=.=gpt-5;.;"), "{unknown_tenant}");
     let no_room = first(&mut Only(&["acme", "gpt-5"], 0));
-    assert!(no_room.contains("tenant=.=other;.;feature=.=other;.;provider=.=openai;.;model=.=other"));
+    assert!(
+        no_room.contains("tenant=.=other;.;feature=.=other;.;provider=.=openai;.;model=.=other")
+    );
 }
 
 #[test]
