@@ -59,7 +59,7 @@ enum Phase {
     /// All of the request has come.
     Asked,
     /// The answer is on its way.
-    Answering(Reply),
+    Answering(Box<Reply>),
     /// The client has been answered here, with this status.
     Refused(u16),
 }
@@ -221,8 +221,13 @@ impl Exchange {
             _ => From::Envoy,
         };
         let answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
-        self.phase =
-            Phase::Answering(Reply { status, origin, answer, first_ms: None, whole: false });
+        self.phase = Phase::Answering(Box::new(Reply {
+            status,
+            origin,
+            answer,
+            first_ms: None,
+            whole: false,
+        }));
     }
 
     /// Reads a chunk of the answer. `now_ms` is asked for its first byte alone.
@@ -327,7 +332,7 @@ impl Finding {
             evidence: Evidence::default(),
         };
         match phase {
-            Phase::Answering(reply) => Self::answered(reply, said, provider, details),
+            Phase::Answering(reply) => Self::answered(*reply, said, provider, details),
             Phase::Refused(status) => {
                 Self { status: status.into(), outcome: Outcome::Refused, ..none }
             }

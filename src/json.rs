@@ -10,5 +10,5 @@ mod path;
 mod scan;
 mod walk;
 
-pub use path::{How, Pick, Spec};
+pub use path::{Full, How, Pick, Spec};
 pub use scan::{Found, Scanner};

@@ -8,7 +8,7 @@
 use crate::config;
 use crate::money::NanoUsd;
 use crate::record::{Amount, Outcome, Record};
-use crate::shared::{Conflict, Shared, admit};
+use crate::shared::{Shared, admit};
 
 /// A metric that a call moves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ impl<S: Shared> WithShared<'_, S> {
         }
         let max = u64::try_from(max).unwrap_or(u64::MAX);
         // A race lost too often counts as a refusal: the call is counted under `other`.
-        let admitted = admit(self.shared, set, member, max).unwrap_or_else(|Conflict| false);
+        let admitted = admit(self.shared, set, member, max).unwrap_or(false);
         if admitted {
             self.admitted.known.insert(key);
         }

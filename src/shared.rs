@@ -99,7 +99,7 @@ mod tests {
             version: Option<Version>,
         ) -> Result<(), Conflict> {
             if self.races > 0 {
-                self.races -= 1;
+                self.races = self.races.saturating_sub(1);
                 let entry = self.values.entry(key.into()).or_default();
                 *entry = (entry.0 + 1, entry.1 + 1);
             }

@@ -1,1 +1,185 @@
 use super::*;
+use crate::config::Config;
+use crate::usage::Unit;
+
+fn gate(config: &str) -> Rc<Gate> {
+    Rc::new(Gate::new(Config::parse(config.as_bytes()).unwrap()).unwrap())
+}
+
+/// Opens a chat call; `headers` stand for all places outside the body.
+fn open(config: &str, headers: &[(&str, &str)]) -> Exchange {
+    let gate = gate(config);
+    let target = gate.target("POST", "/v1/chat/completions", "api.openai.com", "").unwrap();
+    Exchange::open(gate, target, "id".into(), 10_000, |origin| match origin {
+        Origin::Header(name) => headers
+            .iter()
+            .find(|(header, _)| header == name)
+            .map_or(Lookup::Absent, |(_, value)| Lookup::Value(value.as_bytes().to_vec())),
+        Origin::Body(_) => Lookup::NotYet,
+        _ => Lookup::Absent,
+    })
+}
+
+const REQUEST: &[u8] = br#"{"model":"gpt-4o","stream":true,"user":"u7","max_tokens":70}"#;
+const ANSWER: &[u8] =
+    br#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000,"completion_tokens":10}}"#;
+
+fn ask(exchange: &mut Exchange) {
+    assert_eq!(exchange.on_request_headers(false), Step::Continue);
+    assert_eq!(exchange.on_request_body(REQUEST, true), Step::Continue);
+}
+
+#[test]
+fn an_answered_call_is_named_counted_and_priced() {
+    let config =
+        r#"{"tenant":[{"header":"x-t"}],"feature":[{"body":"/user"}],"user":[{"body":"/user"}]}"#;
+    let mut exchange = open(config, &[("x-t", "acme")]);
+    ask(&mut exchange);
+    exchange.on_answer_head(200, "", "via_upstream");
+    exchange.on_answer_body(ANSWER, false, || 10_250);
+    exchange.on_answer_body(b"", true, || panic!("the first byte has come already"));
+    let record = exchange.close(10_400, "via_upstream");
+    let name = |name: &Option<String>| name.clone().unwrap_or_default();
+    assert_eq!(
+        [name(&record.tenant), name(&record.feature), name(&record.user)],
+        ["acme", "u7", "u7"]
+    );
+    assert_eq!((record.ttft_ms, record.duration_ms), (Some(250), 400));
+    // gpt-4o: 2.50 and 10 dollars per million.
+    assert_eq!(record.price.known().unwrap().nanos(), 1_000 * 2_500 + 10 * 10_000);
+    assert_eq!(name(&record.request_model), "gpt-4o");
+    assert_eq!(name(&record.model), "gpt-4o-2024-08-06");
+    assert!(record.stream && record.outcome == Outcome::Ok);
+}
+
+#[test]
+fn a_source_in_the_body_can_come_before_one_in_a_header() {
+    let config = r#"{"tenant":[{"body":"/user"},{"header":"x-t"}]}"#;
+    for (request, tenant) in [(REQUEST, "u7"), (&b"{}"[..], "acme")] {
+        let mut exchange = open(config, &[("x-t", "acme")]);
+        assert_eq!(exchange.on_request_headers(false), Step::Continue);
+        assert_eq!(exchange.on_request_body(request, true), Step::Continue);
+        assert_eq!(exchange.close(0, "").tenant.as_deref(), Some(tenant));
+    }
+}
+
+const STRICT: &str =
+    r#"{"tenant":[{"header":"x-t"},{"body":"/user"}],"anonymous":"refuse","max_buffered":1024}"#;
+
+#[test]
+fn a_request_waits_for_its_body_only_if_the_body_decides() {
+    let mut known = open(STRICT, &[("x-t", "acme")]);
+    assert_eq!(known.on_request_headers(false), Step::Continue);
+
+    let mut unknown = open(STRICT, &[]);
+    assert_eq!(unknown.on_request_headers(false), Step::Hold);
+    let (head, tail) = REQUEST.split_at(20);
+    assert_eq!(unknown.on_request_body(head, false), Step::Hold);
+    assert_eq!(unknown.on_request_body(tail, true), Step::Continue);
+    assert_eq!(unknown.close(0, "").tenant.as_deref(), Some("u7"));
+}
+
+#[test]
+fn who_is_not_known_is_refused_where_the_operator_says_so() {
+    #[rustfmt::skip]
+    let cases = [
+        // body                          ended  status
+        (b"{}".to_vec(),                 true,  401),
+        (b"not json".to_vec(),           true,  401),
+        (vec![b' '; 1025],               false, 413),
+    ];
+    for (body, end, status) in cases {
+        let mut exchange = open(STRICT, &[("x-t", "\n")]);
+        assert_eq!(exchange.on_request_headers(false), Step::Hold);
+        let Step::Refuse(refusal) = exchange.on_request_body(&body, end) else {
+            panic!("{status}")
+        };
+        assert_eq!(refusal.status, status);
+        assert!(exchange.is_refused());
+        assert_eq!(exchange.on_request_body(b"more", true), Step::Continue);
+        exchange.on_answer_head(u32::from(status), "", "");
+        let record = exchange.close(0, "tollgate_refused");
+        assert_eq!((record.outcome, record.status), (Outcome::Refused, status.into()));
+        assert_eq!((record.amount, record.price), (Amount::Absent, Price::Nothing));
+    }
+}
+
+#[test]
+fn what_a_call_used_follows_from_how_it_ended() {
+    use Outcome::{Aborted, ClientError, Ok, UpstreamError};
+    let text: &[u8] = br#"{"choices":[{"message":{"content":"12345678"}}]}"#;
+    #[rustfmt::skip]
+    let cases = [
+        // status, made by,                              body,   whole, ended by,                       usage,       output, outcome
+        (200, "",                                        ANSWER, true,  "via_upstream",                 "reported",  10,     Ok),
+        (200, "",                                        text,   true,  "via_upstream",                 "estimated", 3,      Ok),
+        (200, "",                                        text,   false, "downstream_remote_disconnect", "estimated", 3,      Aborted),
+        (200, "",                                        text,   false, "upstream_reset_after_response_started{remote_reset}", "estimated", 3, UpstreamError),
+        (200, "",                                        b"{\"error\":{}}", true, "via_upstream",       "absent",    0,      UpstreamError),
+        (429, "via_upstream",                            b"{\"error\":{}}", true, "via_upstream",       "absent",    0,      ClientError),
+        (500, "via_upstream",                            b"<html>", true, "via_upstream",               "absent",    0,      UpstreamError),
+        (500, "via_upstream",                            ANSWER, true,  "via_upstream",                 "reported",  10,     UpstreamError),
+        (503, "no_healthy_upstream",                     b"no",  true,  "no_healthy_upstream",          "absent",    0,      UpstreamError),
+        (503, "upstream_reset_before_response_started{connection_failure}", b"no", true, "x",           "absent",    0,      UpstreamError),
+        (503, "upstream_reset_before_response_started{remote_reset}",       b"no", true, "x",           "estimated", 70,     UpstreamError),
+        (504, "response_timeout",                        b"no",  true,  "response_timeout",             "estimated", 70,     UpstreamError),
+        (404, "route_not_found",                         b"",    true,  "route_not_found",              "absent",    0,      ClientError),
+    ];
+    for (status, made_by, body, whole, ended_by, usage, output, outcome) in cases {
+        let mut exchange = open("{}", &[]);
+        ask(&mut exchange);
+        exchange.on_answer_head(status, "", made_by);
+        exchange.on_answer_body(body, whole, || 0);
+        let record = exchange.close(0, ended_by);
+        let name = format!("{status} {made_by} {ended_by}");
+        assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{name}");
+        let tokens = record.amount.known().map_or(0, |known| known.usage.output_tokens());
+        assert_eq!((tokens, record.outcome), (output, outcome), "{name}");
+        assert_eq!(record.trouble, None, "{name}");
+    }
+}
+
+#[test]
+fn a_call_without_an_answer_costs_what_it_may_have_cost() {
+    #[rustfmt::skip]
+    let cases = [
+        // sent   ended by                        output
+        (true,  "downstream_remote_disconnect",   Some(70)),
+        (false, "downstream_remote_disconnect",   None),
+        (true,  "",                               None),
+    ];
+    for (sent, details, output) in cases {
+        let mut exchange = open("{}", &[]);
+        assert_eq!(exchange.on_request_headers(false), Step::Continue);
+        assert_eq!(exchange.on_request_body(REQUEST, sent), Step::Continue);
+        let record = exchange.close(0, details);
+        let tokens = record.amount.known().map(|known| known.usage.of(Unit::Output));
+        assert_eq!((tokens, record.outcome), (output, Outcome::Aborted), "{sent} {details}");
+    }
+}
+
+#[test]
+fn a_model_without_a_price_is_not_free() {
+    let mut exchange = open("{}", &[]);
+    ask(&mut exchange);
+    exchange.on_answer_head(200, "", "");
+    exchange.on_answer_body(br#"{"model":"who","usage":{"prompt_tokens":1}}"#, true, || 0);
+    assert_eq!(exchange.close(0, "").price, Price::Unpriced);
+}
+
+#[test]
+fn answers_are_asked_for_in_a_coding_that_can_be_read() {
+    #[rustfmt::skip]
+    let cases = [
+        ("",                          None),
+        ("gzip",                      None),
+        ("identity, GZIP;q=0.5",      None),
+        ("gzip, deflate, br, zstd",   Some("gzip")),
+        ("br",                        Some("identity")),
+        ("*",                         Some("identity")),
+        ("deflate",                   Some("identity")),
+    ];
+    for (accepted, becomes) in cases {
+        assert_eq!(readable_encoding(accepted), becomes, "{accepted}");
+    }
+}

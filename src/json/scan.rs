@@ -201,13 +201,14 @@ impl Scanner {
             return;
         }
         let ending = self.spec.ending(alive, self.depth);
-        if alive & !ending != 0 && matches!(first, b'{' | b'[') {
-            if let Some(level) = self.levels.get_mut(self.depth) {
-                *level = Level { alive: alive & !ending, array: first == b'[' };
-                self.depth = self.depth.saturating_add(1);
-                self.at = At::Next;
-                return;
-            }
+        if alive & !ending != 0
+            && matches!(first, b'{' | b'[')
+            && let Some(level) = self.levels.get_mut(self.depth)
+        {
+            *level = Level { alive: alive & !ending, array: first == b'[' };
+            self.depth = self.depth.saturating_add(1);
+            self.at = At::Next;
+            return;
         }
         let goal = match self.spec.wishes(ending).next() {
             Some((_, How::Take)) => Goal::Take(ending),

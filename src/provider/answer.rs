@@ -300,6 +300,8 @@ impl Notes {
             Found::TooLong(_) | Found::Value(_, b"null") => {}
             Found::Value(MODEL, raw) => keep_text(&mut self.model, raw),
             Found::Value(TIER, raw) => self.tier = text(raw).or(self.tier.take()),
+            // Vertex announces usage in every event and has counts in the last.
+            Found::Value(USAGE, raw) if self.may_be_bare && !google::has_counts(raw) => {}
             Found::Value(pick @ (USAGE | START), raw) => {
                 self.is_start = pick == START;
                 raw.clone_into(&mut self.fresh);
@@ -321,10 +323,7 @@ impl Notes {
         }
         let fresh = core::mem::take(&mut self.fresh);
         if !self.merges {
-            // Vertex announces usage in every event and has counts in the last.
-            if !self.may_be_bare || google::has_counts(&fresh) {
-                self.last = fresh;
-            }
+            self.last = fresh;
             return;
         }
         match serde_json::from_slice(&fresh) {
