@@ -157,10 +157,10 @@ class Envoy:
         """The metrics as Prometheus reads them, by name."""
         return parse_metrics(self._ask("/stats?format=prometheus"))
 
-    def stat(self, name: str) -> int:
-        """One of Envoy's own counters or gauges, by its full name; 0 if it never counted."""
-        found = re.search(rf"^{re.escape(name)}: (\d+)$", self._ask("/stats"), re.MULTILINE)
-        return int(found[1]) if found else 0
+    def lost_vms(self) -> list[str]:
+        """What Envoy counted of workers that lost their VM, and of those that got a new one."""
+        lines = self._ask("/stats?filter=vm_reload").splitlines()
+        return [line for line in lines if not line.endswith(": 0")]
 
     def log(self) -> str:
         """What Envoy itself said."""

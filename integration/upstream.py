@@ -55,7 +55,8 @@ class Response:
     """An answer, step by step. `chunked`, or with the `content-length` of all its bytes."""
 
     steps: Sequence[Step] = ()
-    status: int = 200
+    status: int | None = 200
+    """`None`: the answer ends before it began."""
     headers: Sequence[tuple[str | bytes, str | bytes]] = (("content-type", "application/json"),)
     chunked: bool = True
     end: End = End.COMPLETE
@@ -139,7 +140,8 @@ class Upstream:
     ) -> None:
         for step in response.before:
             await _step(step, writer, chunked=False)
-        writer.write(_head(response))
+        if response.status is not None:
+            writer.write(_head(response, response.status))
         for step in response.steps:
             await _step(step, writer, chunked=response.chunked)
         match response.end:
@@ -165,8 +167,8 @@ async def _step(step: Step, writer: asyncio.StreamWriter, *, chunked: bool) -> N
         await asyncio.sleep(step)
 
 
-def _head(response: Response) -> bytes:
-    lines: list[bytes] = [f"HTTP/1.1 {response.status} {_reason(response.status)}".encode()]
+def _head(response: Response, status: int) -> bytes:
+    lines: list[bytes] = [f"HTTP/1.1 {status} {_reason(status)}".encode()]
     lines += [_bytes(name) + b": " + _bytes(value) for name, value in response.headers]
     if response.chunked:
         lines.append(b"transfer-encoding: chunked")
