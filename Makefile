@@ -39,7 +39,7 @@ demo: wasm $(VENV) $(ENVOY_READY) ## traffic of five customers through a real En
 .PHONY: check-config
 check-config: ## check a plugin configuration or a whole Envoy YAML: FILE=path
 	@test -n "$(FILE)" || { echo "usage: make check-config FILE=path" >&2; exit 2; }
-	@$(CARGO) run --quiet --locked --package tollgate-check -- "$(FILE)"
+	@$(CARGO) run --locked --package tollgate-check -- "$(FILE)"
 
 .PHONY: wasm
 wasm: ## build target/tollgate.wasm and print its size
@@ -99,7 +99,9 @@ components:
 
 .PHONY: validate
 validate: wasm $(VENV) $(ENVOY_READY)
-	@scripts/validate.sh
+	@for file in minimal envoy istio-wasmplugin istio-envoyfilter envoy-gateway; do \
+		$(CARGO) run --quiet --locked --package tollgate-check -- envoy/$$file.yaml || exit 1; done
+	@$(PY) scripts/check_envoy.py
 
 .PHONY: replay-if-there
 replay-if-there:
