@@ -31,5 +31,6 @@ pub mod refusal;
 pub mod request;
 pub mod shared;
 pub mod sse;
+pub mod sync;
 pub mod usage;
 pub mod who;
