@@ -6,14 +6,14 @@
 /// is ever deleted, so the number of keys must be bounded by whoever writes them.
 pub trait Shared {
     /// Reads the value and its version, or `None` if the key was never written.
-    fn load(&self, key: &str) -> Option<(u64, Version)>;
+    fn load(&self, key: &str) -> Option<(Vec<u8>, Version)>;
 
     /// Writes `value` if the key is still at `version`, or still absent if that is `None`.
     ///
     /// # Errors
     ///
     /// Returns [`Conflict`] if another worker wrote first.
-    fn store(&mut self, key: &str, value: u64, version: Option<Version>) -> Result<(), Conflict>;
+    fn store(&mut self, key: &str, value: &[u8], version: Option<Version>) -> Result<(), Conflict>;
 }
 
 /// The version of a value that was read.
@@ -24,24 +24,48 @@ pub struct Version(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict;
 
-/// Adds one to the counter at `key` if it is below `max`, and returns the new total; `None` if it
-/// is not.
+/// Reads the value at `key`, lets `change` make a new one of it, and writes that. What `change`
+/// returns beside the value is the result; where it returns no value, nothing is written.
 ///
 /// # Errors
 ///
 /// Returns [`Conflict`] after [`ATTEMPTS`] lost races: to retry without bound would stall the
 /// worker, which serves every other request too.
-pub fn count_up(shared: &mut impl Shared, key: &str, max: u64) -> Result<Option<u64>, Conflict> {
+pub fn update<T>(
+    shared: &mut impl Shared,
+    key: &str,
+    mut change: impl FnMut(Option<&[u8]>) -> (Option<Vec<u8>>, T),
+) -> Result<T, Conflict> {
     for _ in 0..ATTEMPTS {
-        let (total, version) = shared.load(key).map_or((0, None), |(n, v)| (n, Some(v)));
-        let Some(more) = total.checked_add(1).filter(|&more| more <= max) else {
-            return Ok(None);
-        };
-        if shared.store(key, more, version).is_ok() {
-            return Ok(Some(more));
+        let (old, version) = shared.load(key).map_or((None, None), |(b, v)| (Some(b), Some(v)));
+        let (new, result) = change(old.as_deref());
+        match new {
+            None => return Ok(result),
+            Some(new) if shared.store(key, &new, version).is_ok() => return Ok(result),
+            Some(_) => {}
         }
     }
     Err(Conflict)
+}
+
+/// Adds one to the counter at `key` if it is below `max`, and returns the new total; `None` if it
+/// is not.
+///
+/// # Errors
+///
+/// Returns [`Conflict`] as [`update`] does.
+pub fn count_up(shared: &mut impl Shared, key: &str, max: u64) -> Result<Option<u64>, Conflict> {
+    update(shared, key, |old| {
+        let total = old.map_or(0, number);
+        let more = total.checked_add(1).filter(|&more| more <= max);
+        (more.map(|more| more.to_le_bytes().to_vec()), more)
+    })
+}
+
+/// The number that a value of eight bytes stands for; any other value is zero.
+#[must_use]
+pub fn number(value: &[u8]) -> u64 {
+    value.try_into().map_or(0, u64::from_le_bytes)
 }
 
 /// Whether `member` belongs to `set`; it is taken in if the set has fewer than `max` members.
@@ -66,7 +90,7 @@ pub fn admit(
         return Ok(false);
     }
     // If another worker was first, the member is in all the same.
-    let _ = shared.store(&key, 1, None);
+    let _ = shared.store(&key, &1_u64.to_le_bytes(), None);
     Ok(true)
 }
 
@@ -80,34 +104,35 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    /// A store that loses the first few races.
+    /// A store that loses the first few races, each to a worker that counts up.
     #[derive(Default)]
     struct Fake {
-        values: BTreeMap<String, (u64, u32)>,
+        values: BTreeMap<String, (Vec<u8>, u32)>,
         races: u32,
     }
 
     impl Shared for Fake {
-        fn load(&self, key: &str) -> Option<(u64, Version)> {
-            self.values.get(key).map(|&(value, version)| (value, Version(version)))
+        fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+            self.values.get(key).map(|(value, version)| (value.clone(), Version(*version)))
         }
 
         fn store(
             &mut self,
             key: &str,
-            value: u64,
+            value: &[u8],
             version: Option<Version>,
         ) -> Result<(), Conflict> {
+            let (mut now, mut at) = self.values.get(key).cloned().unwrap_or_default();
             if self.races > 0 {
                 self.races = self.races.saturating_sub(1);
-                let entry = self.values.entry(key.into()).or_default();
-                *entry = (entry.0 + 1, entry.1 + 1);
+                now = (number(&now) + 1).to_le_bytes().to_vec();
+                at += 1;
+                self.values.insert(key.into(), (now, at));
             }
-            let now = self.values.get(key).map(|&(_, version)| Version(version));
-            if now != version {
+            if version.map_or(0, |version| version.0) != at {
                 return Err(Conflict);
             }
-            self.values.insert(key.into(), (value, now.map_or(1, |v| v.0 + 1)));
+            self.values.insert(key.into(), (value.to_vec(), at + 1));
             Ok(())
         }
     }

@@ -162,19 +162,17 @@ pub(super) fn sample(id: u32, value: u64) -> Result<(), Failure> {
 pub(super) struct SharedData;
 
 impl Shared for SharedData {
-    fn load(&self, key: &str) -> Option<(u64, Version)> {
+    fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {
         let mut cas = 0;
         let bytes = Bytes::from_host(|data, size| {
             // SAFETY: as in `body`; the key is a live slice and the host writes one u32.
             unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut cas) }
         });
-        let value = bytes.ok()?.as_slice().try_into().ok()?;
-        Some((u64::from_le_bytes(value), Version(cas)))
+        Some((bytes.ok()?.into_vec(), Version(cas)))
     }
 
-    fn store(&mut self, key: &str, value: u64, version: Option<Version>) -> Result<(), Conflict> {
+    fn store(&mut self, key: &str, value: &[u8], version: Option<Version>) -> Result<(), Conflict> {
         let cas = version.map_or(CREATE, |version| version.0);
-        let value = value.to_le_bytes();
         // SAFETY: both are live slices that the host copies.
         done(unsafe {
             proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::metrics::{Admitted, Move, UNHELD, moves};
 use crate::record::Record;
-use crate::shared::{NAMESPACE, Shared, count_up};
+use crate::shared::{NAMESPACE, Shared, count_up, number};
 
 #[derive(Default)]
 pub(super) struct Vm {
@@ -178,9 +178,9 @@ fn reporter() -> String {
     let incarnation = key("incarnation");
     let mut shared = SharedData;
     let mine = abi::now() ^ hash(abi::property("xds\0node\0id").unwrap_or_default().as_slice());
-    let process = match shared.store(&incarnation, mine, None) {
+    let process = match shared.store(&incarnation, &mine.to_le_bytes(), None) {
         Ok(()) => mine,
-        Err(_) => shared.load(&incarnation).map_or(mine, |(value, _)| value),
+        Err(_) => shared.load(&incarnation).map_or(mine, |(value, _)| number(&value)),
     };
     // Without a number of its own, a worker takes one from the clock.
     let worker = count_up(&mut shared, &key("workers"), u64::MAX).ok().flatten();
