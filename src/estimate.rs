@@ -21,6 +21,15 @@ pub fn of_answer(said: &Said, evidence: &Evidence) -> Reported {
     Reported { usage, ..seen }
 }
 
+/// The usage that a request may come to: its prompt by its bytes, at most `context` tokens where
+/// that is known, and the longest answer it asks for.
+#[must_use]
+pub fn of_request(said: &Said, context: Option<u64>) -> Usage {
+    let input = tokens(said.bytes).min(context.unwrap_or(u64::MAX));
+    let output = said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT);
+    Usage::default().with(Unit::Input, input).with(Unit::Output, output)
+}
+
 /// The usage of a call that was sent and never answered: the provider may have done all of it.
 #[must_use]
 pub fn of_silence(said: &Said) -> Reported {

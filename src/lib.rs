@@ -14,6 +14,7 @@
     expect(clippy::arithmetic_side_effects, reason = "a wrong sum fails a test, and bills nobody")
 )]
 
+pub mod budget;
 pub mod config;
 pub mod estimate;
 pub mod exchange;
@@ -30,6 +31,7 @@ pub mod record;
 pub mod refusal;
 pub mod request;
 pub mod shared;
+pub mod slice;
 pub mod sse;
 pub mod sync;
 pub mod usage;

@@ -1,0 +1,270 @@
+//! Which budgets a call counts against, how much it may take of each, and what happens when one is
+//! used up. The strictest consequence wins; the answer names the budget it is for.
+
+use crate::money::NanoUsd;
+use crate::price::{Tariff, Terms};
+use crate::provider::Reported;
+use crate::request::Said;
+use crate::sync::{Action, Budget, Tenant, Unit};
+
+/// What a call may take before it is known what it takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Nano-dollars. Zero where the model has no price: such a call is let through as unpriced.
+    pub nano_usd: u64,
+    /// Tokens of prompt and answer.
+    pub tokens: u64,
+}
+
+impl Expected {
+    /// What a request may take: its prompt by its bytes, its answer by the most it asks for.
+    #[must_use]
+    pub fn of(said: &Said, tariff: Option<Tariff<'_>>, at: u64) -> Self {
+        let window = tariff.and_then(|tariff| tariff.context_window());
+        let usage = crate::estimate::of_request(said, window);
+        let terms = Terms { at, ..Terms::default() };
+        let cost = tariff.and_then(|tariff| tariff.cost(&usage, &terms));
+        Self {
+            nano_usd: cost.map_or(0, |cost| cost.amount.nanos()),
+            tokens: usage.input_tokens().saturating_add(usage.output_tokens()),
+        }
+    }
+
+    /// How much of a budget of `unit` the call must hold.
+    #[must_use]
+    pub const fn hold(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Usd => self.nano_usd,
+            Unit::Tokens => self.tokens,
+            Unit::Requests | Unit::Units => 1,
+        }
+    }
+}
+
+/// What a call has used, once it is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Nano-dollars, as far as they are known.
+    pub nano_usd: u64,
+    /// Tokens of prompt and answer.
+    pub tokens: u64,
+    /// Whether it was answered with success.
+    pub success: bool,
+}
+
+impl Used {
+    /// What a call that cost `cost` has used.
+    #[must_use]
+    pub fn of(known: Option<&Reported>, cost: Option<NanoUsd>, success: bool) -> Self {
+        let tokens = known.map_or(0, |k| k.input_tokens().saturating_add(k.usage.output_tokens()));
+        Self { nano_usd: cost.map_or(0, NanoUsd::nanos), tokens, success }
+    }
+
+    /// How much of a budget of `unit` that is.
+    #[must_use]
+    pub const fn amount(&self, unit: Unit) -> u64 {
+        match unit {
+            Unit::Usd => self.nano_usd,
+            Unit::Tokens => self.tokens,
+            Unit::Requests => 1,
+            Unit::Units => self.success as u64,
+        }
+    }
+}
+
+/// Whether calls of `feature` count against a budget.
+#[must_use]
+pub fn applies(budget: &Budget, feature: Option<&str>) -> bool {
+    budget.feature.as_deref().is_none_or(|own| Some(own) == feature)
+}
+
+/// Whether so much of the budget is used that a call is passed with a warning.
+#[must_use]
+pub fn warns(budget: &Budget, used: u64) -> bool {
+    let used = u128::from(used).saturating_mul(100);
+    let limit = u128::from(budget.limit);
+    budget.warn_at.iter().any(|&percent| used >= limit.saturating_mul(percent.into()))
+}
+
+/// What a budget that is used up asks for, from the mildest on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Consequence {
+    /// To record what would have happened.
+    Shadow,
+    /// To pass the call with a warning.
+    Warn,
+    /// To send the call to this model.
+    Downgrade(String),
+    /// To refuse the call.
+    Refuse,
+}
+
+/// What follows for a call to `model` when `budget` is used up.
+#[must_use]
+pub fn consequence(budget: &Budget, model: Option<&str>) -> Consequence {
+    let real = match &budget.action {
+        Action::Refuse { .. } => Consequence::Refuse,
+        Action::Warn => Consequence::Warn,
+        Action::Downgrade { models, .. } => {
+            let name = model.unwrap_or_default();
+            let exact = models.get(name);
+            let open = || {
+                let fits = |key: &str| key.strip_suffix('*').is_some_and(|k| name.starts_with(k));
+                models.iter().filter(|(key, _)| fits(key)).max_by_key(|(key, _)| key.len())
+            };
+            match exact.or_else(|| open().map(|(_, to)| to)) {
+                // Who asks for the cheaper model already has it.
+                Some(to) if to != name => Consequence::Downgrade(to.clone()),
+                Some(_) => Consequence::Warn,
+                None if models.values().any(|to| to == name) => Consequence::Warn,
+                None => Consequence::Refuse,
+            }
+        }
+    };
+    if budget.shadow { Consequence::Shadow } else { real }
+}
+
+/// The status and the sentence with which a call is refused for `budget`.
+#[must_use]
+pub fn refusal(tenant: &Tenant, budget: &Budget) -> (u16, String) {
+    let (status, message) = match &budget.action {
+        Action::Refuse { status, message } => (*status, message.as_str()),
+        Action::Downgrade { message, .. } => (429, message.as_str()),
+        Action::Warn => (429, ""),
+    };
+    let template = match (message, budget.unit) {
+        ("", Unit::Usd) => DEFAULT_USD,
+        ("", _) => DEFAULT,
+        (message, _) => message,
+    };
+    (status, fill(template, tenant, budget))
+}
+
+fn fill(template: &str, tenant: &Tenant, budget: &Budget) -> String {
+    let number = |amount| match budget.unit {
+        Unit::Usd => dollars(amount),
+        _ => grouped(amount),
+    };
+    let unit = match (budget.unit_name.as_str(), budget.unit) {
+        ("", Unit::Usd) => "US dollars",
+        ("", Unit::Tokens) => "tokens",
+        ("", Unit::Requests) => "requests",
+        ("", Unit::Units) => "units",
+        (name, _) => name,
+    };
+    // At the limit all of it is used, by calls that are over or under way.
+    let used = budget.used.max(budget.limit);
+    [
+        ("{used}", number(used)),
+        ("{limit}", number(budget.limit)),
+        ("{unit}", unit.to_owned()),
+        ("{window}", budget.window.name.clone()),
+        ("{resets_at}", budget.window.resets_at.clone()),
+        ("{upgrade_url}", tenant.upgrade_url.clone()),
+        ("{plan}", tenant.plan.clone()),
+    ]
+    .into_iter()
+    .fold(template.to_owned(), |text, (name, value)| text.replace(name, &value))
+}
+
+/// A number with commas, such as `2,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let comma = |at: usize| at > 0 && at % 3 == first;
+    digits
+        .chars()
+        .enumerate()
+        .flat_map(|(at, c)| comma(at).then_some(',').into_iter().chain([c]))
+        .collect()
+}
+
+/// Whole cents, rounded down, such as `$1,250.00`.
+fn dollars(nanos: u64) -> String {
+    let cents = nanos / NANOS_PER_CENT;
+    format!("${}.{:02}", grouped(cents / 100), cents % 100)
+}
+
+const DEFAULT: &str = "You've used your {limit} included {unit} this {window}. Upgrade for more.";
+/// Says no amount: what calls cost is the operator's own business.
+const DEFAULT_USD: &str = "You've reached your usage limit for this {window}. Upgrade for more.";
+const NANOS_PER_CENT: u64 = 10_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::Window;
+
+    fn budget(action: Action, unit: Unit, limit: u64) -> Budget {
+        let window = Window { name: "month".into(), ..Window::default() };
+        Budget { action, unit, limit, window, warn_at: vec![80, 100], ..Budget::default() }
+    }
+
+    fn refuse(message: &str) -> Action {
+        Action::Refuse { status: 402, message: message.into() }
+    }
+
+    #[test]
+    fn refusals_read_as_the_operator_wrote_them() {
+        let tenant =
+            Tenant { plan: "Pro".into(), upgrade_url: "https://u".into(), ..Tenant::default() };
+        let units =
+            Budget { unit_name: "AI analyses".into(), ..budget(refuse(""), Unit::Units, 2_000) };
+        let own = budget(
+            refuse("{plan}: {used} of {limit} {unit}. {upgrade_url}"),
+            Unit::Usd,
+            1_250_500_000_000,
+        );
+        #[rustfmt::skip]
+        let cases = [
+            (units, "You've used your 2,000 included AI analyses this month. Upgrade for more."),
+            (budget(refuse(""), Unit::Tokens, 999), "You've used your 999 included tokens this month. Upgrade for more."),
+            (budget(refuse(""), Unit::Usd, 5), "You've reached your usage limit for this month. Upgrade for more."),
+            (own, "Pro: $1,250.50 of $1,250.50 US dollars. https://u"),
+        ];
+        for (budget, sentence) in cases {
+            assert_eq!(refusal(&tenant, &budget), (402, sentence.to_owned()));
+        }
+    }
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (12_345_678, "12,345,678")];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_downgrade_follows_the_map_and_else_refuses() {
+        let models = [
+            ("gpt-5", "gpt-5-mini"),
+            ("claude-*", "claude-haiku"),
+            ("claude-opus*", "claude-sonnet"),
+        ];
+        let models = models.map(|(from, to)| (from.to_owned(), to.to_owned())).into();
+        let budget = budget(Action::Downgrade { models, message: String::new() }, Unit::Usd, 1);
+        let to = |name: &str| Consequence::Downgrade(name.into());
+        #[rustfmt::skip]
+        let cases = [
+            ("gpt-5",           to("gpt-5-mini")),
+            ("claude-3-sonnet", to("claude-haiku")),
+            ("claude-opus-4",   to("claude-sonnet")),
+            ("gpt-5-mini",      Consequence::Warn),
+            ("gpt-4",           Consequence::Refuse),
+        ];
+        for (model, expected) in cases {
+            assert_eq!(consequence(&budget, Some(model)), expected, "{model}");
+        }
+        let shadow = Budget { shadow: true, ..budget };
+        assert_eq!(consequence(&shadow, Some("gpt-4")), Consequence::Shadow);
+    }
+
+    #[test]
+    fn warnings_begin_at_the_lowest_threshold() {
+        let budget = budget(Action::Warn, Unit::Requests, 10);
+        assert_eq!([7, 8, 10, 11].map(|used| warns(&budget, used)), [false, true, true, true]);
+        let none = Budget { warn_at: Vec::new(), ..budget };
+        assert!(!warns(&none, 100));
+    }
+}

@@ -1,0 +1,137 @@
+use super::*;
+use crate::shared::Version;
+use core::cell::RefCell;
+
+/// A store without races: each test is one thread.
+#[derive(Default)]
+struct Store(RefCell<BTreeMap<String, (Vec<u8>, u32)>>);
+
+impl Shared for Store {
+    fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.0.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
+    }
+
+    fn store(&mut self, key: &str, value: &[u8], version: Option<Version>) -> Result<(), Conflict> {
+        let mut values = self.0.borrow_mut();
+        let at = values.get(key).map_or(0, |(_, version)| *version);
+        if version.map_or(0, |version| version.0) != at {
+            return Err(Conflict);
+        }
+        values.insert(key.into(), (value.to_vec(), at + 1));
+        Ok(())
+    }
+}
+
+fn loan(amount: u64) -> Loan {
+    Loan { window: 1, amount, left: 0, until_ms: 1_000 }
+}
+
+fn available(store: &Store) -> u64 {
+    Lease::of(store, "b").unwrap().available
+}
+
+#[test]
+fn what_is_taken_is_taken_from_the_lease_once() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(100), 0).unwrap();
+    assert_eq!(slices.take(&mut store, "b", 1, 60, 0), Ok(()));
+    assert_eq!(slices.take(&mut store, "b", 1, 60, 0), Err(Short::Empty));
+    assert_eq!(slices.put(&mut store, "b", 1, 60, 10), 0);
+    assert_eq!(slices.take(&mut store, "b", 1, 90, 0), Ok(()));
+    assert_eq!(available(&store), 0);
+}
+
+#[test]
+fn why_there_is_too_little_is_told() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    assert_eq!(slices.take(&mut store, "b", 1, 1, 0), Err(Short::Missing));
+    lend(&mut store, "b", Loan { left: 50, ..loan(10) }, 0).unwrap();
+    #[rustfmt::skip]
+    let cases = [
+        // window  need  now    why
+        (1,        20,   0,     Short::Low),
+        (1,        70,   0,     Short::Empty),
+        (1,        70,   1_000, Short::Missing),
+        (2,        1,    0,     Short::Missing),
+    ];
+    for (window, need, now, why) in cases {
+        let mut slices = Slices::default();
+        assert_eq!(slices.take(&mut store, "b", window, need, now), Err(why), "{window} {need}");
+    }
+    lend(&mut store, "b", Loan { until_ms: 9_000, ..loan(0) }, 0).unwrap();
+    assert_eq!(slices.take(&mut store, "b", 1, 70, 1_500), Err(Short::Low), "old news");
+}
+
+#[test]
+fn a_worker_draws_ahead_only_while_there_is_plenty() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(1_000), 0).unwrap();
+    for _ in 0..4 {
+        slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    }
+    slices.tick(&mut store);
+    slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    assert_eq!(available(&store), 1_000 - 50 - 20, "the pace of half a tick ahead");
+    let mut short = Store::default();
+    lend(&mut short, "b", loan(12), 0).unwrap();
+    let mut slices = Slices::default();
+    slices.take(&mut short, "b", 1, 10, 0).unwrap();
+    assert_eq!(available(&short), 2);
+}
+
+#[test]
+fn an_idle_worker_lets_go_of_everything() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(1_000), 0).unwrap();
+    for _ in 0..8 {
+        slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    }
+    slices.tick(&mut store);
+    slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    for _ in 0..9 {
+        assert_eq!(slices.put(&mut store, "b", 1, 10, 0), 0);
+    }
+    let mut last = Vec::new();
+    while let activity @ [_, ..] = &*slices.tick(&mut store) {
+        last = activity.to_vec();
+    }
+    assert!(last[0].idle);
+    assert_eq!(available(&store), 1_000);
+    assert_eq!(drain(&mut store, "b", 1), Ok(1_000));
+    assert_eq!(drain(&mut store, "b", 1), Ok(0));
+}
+
+#[test]
+fn what_a_call_uses_beyond_its_hold_comes_from_the_lease_while_it_can() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(40), 0).unwrap();
+    slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    assert_eq!(slices.put(&mut store, "b", 1, 10, 25), 0);
+    assert_eq!(available(&store), 15);
+    slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    assert_eq!(slices.put(&mut store, "b", 1, 10, 25), 10, "5 of 15 were left");
+}
+
+#[test]
+fn a_new_window_forgets_the_old_one() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(10), 0).unwrap();
+    slices.take(&mut store, "b", 1, 10, 0).unwrap();
+    lend(&mut store, "b", Loan { window: 2, ..loan(5) }, 0).unwrap();
+    lend(&mut store, "b", loan(99), 0).unwrap();
+    assert_eq!(available(&store), 5, "a loan for a window that is over is too late");
+    slices.take(&mut store, "b", 2, 5, 0).unwrap();
+    assert_eq!(slices.put(&mut store, "b", 1, 10, 3), 0);
+    assert_eq!(slices.take(&mut store, "b", 2, 1, 0), Err(Short::Empty));
+}
+
+#[test]
+fn a_debt_is_paid_before_anything_is_available_again() {
+    let mut store = Store::default();
+    open(&mut store, "b", loan(10)).unwrap();
+    open(&mut store, "b", loan(10)).unwrap();
+    owe(&mut store, "b", 1, 14).unwrap();
+    assert_eq!(available(&store), 0);
+    back(&mut store, "b", 1, 6).unwrap();
+    assert_eq!(available(&store), 2);
+}
