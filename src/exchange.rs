@@ -6,14 +6,14 @@
 
 use std::rc::Rc;
 
-use crate::config::Anonymous;
+use crate::config::{Anonymous, Config};
 use crate::estimate;
 use crate::gate::{Gate, Target};
 use crate::price::Terms;
 use crate::provider::{Answer, Api, Evidence, Shape};
 use crate::record::{Amount, Decision, Outcome, Price, Record};
 use crate::request::{Body, Said};
-use crate::who::{Found, Lookup, Origin, Source, resolve};
+use crate::who::{Found, Lookup, Origin, Source, is_name, resolve};
 
 /// What the host must do next.
 #[must_use]
@@ -49,15 +49,15 @@ pub struct Exchange {
     began_ms: u64,
     who: Who,
     body: Body,
+    /// Whether all of the request has come. An answer may begin before it has.
+    asked: bool,
     phase: Phase,
 }
 
 #[derive(Debug)]
 enum Phase {
-    /// The request is on its way.
+    /// No answer has begun.
     Asking,
-    /// All of the request has come.
-    Asked,
     /// The answer is on its way.
     Answering(Box<Reply>),
     /// The client has been answered here, with this status.
@@ -153,6 +153,16 @@ impl Name {
     }
 }
 
+impl Who {
+    /// Settles the names that wait for the body with what it has said.
+    fn settle(&mut self, config: &Config, said: &Said) {
+        let mut values = said.values.iter().cloned();
+        self.tenant.settle(&config.tenant, &mut values);
+        self.feature.settle(&config.feature, &mut values);
+        self.user.settle(&config.user, &mut values);
+    }
+}
+
 impl Exchange {
     /// Opens a call whose headers have come. `lookup` tells what stands at a place of the request;
     /// for places in the body that is [`Lookup::NotYet`].
@@ -170,7 +180,8 @@ impl Exchange {
             user: Name::ask(&config.user, &mut lookup),
         };
         let body = Body::new(gate.questions(target.api.shape()));
-        Self { gate, target, call_id, began_ms: now_ms, who, body, phase: Phase::Asking }
+        let (asked, phase) = (false, Phase::Asking);
+        Self { gate, target, call_id, began_ms: now_ms, who, body, asked, phase }
     }
 
     /// Decides by the headers alone, or says that the request must wait for its body.
@@ -180,7 +191,7 @@ impl Exchange {
 
     /// Reads a chunk of the request body.
     pub fn on_request_body(&mut self, chunk: &[u8], end: bool) -> Step {
-        if !matches!(self.phase, Phase::Asking) {
+        if self.asked || self.is_refused() {
             return Step::Continue;
         }
         self.body.feed(chunk);
@@ -197,27 +208,23 @@ impl Exchange {
 
     /// Ends the request: all that can be known of it is.
     pub fn on_request_end(&mut self) -> Step {
-        if !matches!(self.phase, Phase::Asking) {
+        if self.asked || self.is_refused() {
             return Step::Continue;
         }
-        self.phase = Phase::Asked;
-        let mut values = self.body.said().values.iter().cloned();
-        self.who.tenant.settle(&self.gate.config.tenant, &mut values);
-        self.who.feature.settle(&self.gate.config.feature, &mut values);
-        self.who.user.settle(&self.gate.config.user, &mut values);
+        self.asked = true;
+        self.who.settle(&self.gate.config, self.body.said());
         self.decide(true)
     }
 
     /// Notes the head of the answer: its status, its `content-encoding` (empty for none), and
     /// Envoy's `response.code_details`, which tell who made it.
     pub fn on_answer_head(&mut self, status: u32, content_encoding: &str, details: &str) {
-        if !matches!(self.phase, Phase::Asking | Phase::Asked) {
+        if !matches!(self.phase, Phase::Asking) {
             return;
         }
-        let sent = matches!(self.phase, Phase::Asked);
         let origin = match details {
             "" | "via_upstream" => From::Upstream,
-            details if sent && may_have_worked(details) => From::Silence,
+            details if self.asked && may_have_worked(details) => From::Silence,
             _ => From::Envoy,
         };
         let answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
@@ -258,15 +265,23 @@ impl Exchange {
     /// Ends the call and makes its record. `details` are Envoy's `response.code_details` by now.
     #[must_use]
     pub fn close(self, now_ms: u64, details: &str) -> Record {
-        let Self { gate, target, call_id, began_ms, who, body, phase } = self;
+        let Self { gate, target, call_id, began_ms, mut who, body, asked, phase } = self;
         let said = body.end();
-        let Finding { status, first_ms, amount, outcome, evidence } =
-            Finding::of(phase, &said, &target.provider, details);
+        // Of a body that broke off, too, what it has said holds.
+        who.settle(&gate.config, &said);
+        let Finding { status, first_ms, amount, outcome, evidence } = match phase {
+            Phase::Answering(reply) => Finding::answered(*reply, &said, &target.provider, details),
+            Phase::Refused(status) => Finding::refused(status),
+            Phase::Asking => Finding::unanswered(asked, &said, details),
+        };
         let anonymous = || match &gate.config.anonymous {
             Anonymous::Tenant(name) => Some(name.clone()),
             Anonymous::Refuse => None,
         };
-        let model = evidence.model.clone().or(target.model.clone()).or(said.model.clone());
+        let request_model =
+            said.model.clone().and_then(name).or(target.model.clone().and_then(name));
+        let model = evidence.model.clone().and_then(name);
+        let model = model.or(target.model.and_then(name)).or(said.model.and_then(name));
         let price = price(&gate, &target.provider, model.as_deref(), &amount, began_ms, &evidence);
         let since = |at: u64| at.saturating_sub(began_ms);
         Record {
@@ -278,11 +293,11 @@ impl Exchange {
             feature: who.feature.get().cloned(),
             user: who.user.get().cloned(),
             stream: target.api == Api::GeminiStream || said.stream == Some(true),
-            request_model: said.model.or(target.model),
+            request_model,
             provider: target.provider,
             api: target.api,
             model,
-            service_tier: evidence.service_tier,
+            service_tier: evidence.service_tier.and_then(name),
             status,
             amount,
             price,
@@ -323,24 +338,21 @@ struct Finding {
 }
 
 impl Finding {
-    fn of(phase: Phase, said: &Said, provider: &str, details: &str) -> Self {
-        let none = Self {
-            status: 0,
-            first_ms: None,
-            amount: Amount::Absent,
-            outcome: cut_by(details),
-            evidence: Evidence::default(),
+    fn refused(status: u16) -> Self {
+        Self { status: status.into(), ..Self::nothing(Outcome::Refused) }
+    }
+
+    fn unanswered(asked: bool, said: &Said, details: &str) -> Self {
+        let amount = match asked && may_have_worked(details) {
+            true => Amount::Estimated(estimate::of_silence(said)),
+            false => Amount::Absent,
         };
-        match phase {
-            Phase::Answering(reply) => Self::answered(*reply, said, provider, details),
-            Phase::Refused(status) => {
-                Self { status: status.into(), outcome: Outcome::Refused, ..none }
-            }
-            Phase::Asked if may_have_worked(details) => {
-                Self { amount: Amount::Estimated(estimate::of_silence(said)), ..none }
-            }
-            Phase::Asking | Phase::Asked => none,
-        }
+        Self { amount, ..Self::nothing(cut_by(details)) }
+    }
+
+    fn nothing(outcome: Outcome) -> Self {
+        let evidence = Evidence::default();
+        Self { status: 0, first_ms: None, amount: Amount::Absent, outcome, evidence }
     }
 
     fn answered(reply: Reply, said: &Said, provider: &str, details: &str) -> Self {
@@ -394,11 +406,17 @@ fn price(
     }
 }
 
+/// A name that client or provider has given, if it can stand in a line of a log.
+fn name(text: String) -> Option<String> {
+    Some(text).filter(|text| is_name(text))
+}
+
 /// What an `accept-encoding` must become so that the answer can be read here, if anything.
 #[must_use]
 pub fn readable_encoding(accepted: &str) -> Option<&'static str> {
     let codings = || {
-        let names = accepted.split(',').map(|coding| coding.split(';').next().unwrap_or_default());
+        let wanted = accepted.split(',').filter(|coding| !is_ruled_out(coding));
+        let names = wanted.map(|coding| coding.split(';').next().unwrap_or_default());
         names.map(str::trim).filter(|name| !name.is_empty())
     };
     let is_gzip = |name: &str| name.eq_ignore_ascii_case("gzip");
@@ -406,6 +424,12 @@ pub fn readable_encoding(accepted: &str) -> Option<&'static str> {
         return None;
     }
     Some(if codings().any(is_gzip) { "gzip" } else { "identity" })
+}
+
+/// Whether a coding is named only to say that it must not be used: `br;q=0`.
+fn is_ruled_out(coding: &str) -> bool {
+    let quality = coding.split(';').skip(1).find_map(|part| part.trim().strip_prefix("q="));
+    quality.is_some_and(|quality| quality.trim_matches(['0', '.', ' ', '\t']).is_empty())
 }
 
 /// Who is to blame for an answer that has no end.
