@@ -92,7 +92,7 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
             return Action::Continue;
         };
         if core::mem::take(held) {
-            Vm::enter(|vm| vm.unhold(stream.root, id));
+            Vm::enter(|vm| vm.unhold(stream.root, id, true));
         }
         // While the body is held, Envoy shows all of it again, with the new part at its end.
         let fresh = size.saturating_sub(*read);
@@ -104,9 +104,14 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
 }
 
 pub(super) fn on_request_trailers(id: u32) -> Action {
-    with(id, |stream| match &mut stream.state {
-        State::Call { exchange, .. } => take(&exchange.on_request_end()),
-        _ => Action::Continue,
+    with(id, |stream| {
+        let State::Call { exchange, held, .. } = &mut stream.state else {
+            return Action::Continue;
+        };
+        if core::mem::take(held) {
+            Vm::enter(|vm| vm.unhold(stream.root, id, true));
+        }
+        take(&exchange.on_request_end())
     })
 }
 
@@ -163,7 +168,7 @@ pub(super) fn settle(id: u32) {
             }
             State::Call { gate, exchange, held, .. } => {
                 if held {
-                    Vm::enter(|vm| vm.unhold(stream.root, id));
+                    Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
                 let record = exchange.close(now_ms(), &facts::details());
                 for &field in &gate.config.access_log {

@@ -30,8 +30,8 @@ struct Plugin {
     gate: Option<Rc<Gate>>,
     /// Streams whose headers are held, and since when.
     held: Vec<(u32, u64)>,
-    /// Whether Envoy lets headers be held, as far as is known.
-    holds: bool,
+    /// Whether Envoy lets headers be held, once it has shown.
+    holds: Option<bool>,
 }
 
 thread_local! {
@@ -47,7 +47,7 @@ impl Vm {
 
     pub(super) fn create(&mut self, id: u32, root: u32) {
         if root == 0 {
-            self.plugins.insert(id, Plugin { gate: None, held: Vec::new(), holds: true });
+            self.plugins.insert(id, Plugin { gate: None, held: Vec::new(), holds: None });
         } else {
             self.streams.insert(id, Stream::new(root));
         }
@@ -91,17 +91,21 @@ impl Vm {
     pub(super) fn hold(&mut self, root: u32, id: u32, now_ms: u64) -> bool {
         let Some(plugin) = self.plugins.get_mut(&root) else { return false };
         let asked = plugin.gate.as_ref().is_some_and(|gate| gate.config.hold_headers);
-        let holds = asked && plugin.holds;
+        let holds = asked && plugin.holds != Some(false);
         if holds {
             plugin.held.push((id, now_ms));
         }
         holds
     }
 
-    /// A held stream has got its body: nothing need be looked after.
-    pub(super) fn unhold(&mut self, root: u32, id: u32) {
-        if let Some(plugin) = self.plugins.get_mut(&root) {
-            plugin.held.retain(|&(held, _)| held != id);
+    /// A held stream need not be looked after any more. `came` says that something came behind its
+    /// headers, which proves that Envoy lets them be held.
+    pub(super) fn unhold(&mut self, root: u32, id: u32, came: bool) {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        let before = plugin.held.len();
+        plugin.held.retain(|&(held, _)| held != id);
+        if came && plugin.held.len() < before {
+            plugin.holds = Some(true);
         }
     }
 
@@ -110,13 +114,16 @@ impl Vm {
     pub(super) fn tick(&mut self, root: u32) {
         let now_ms = abi::now() / NANOS_PER_MILLI;
         let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        if plugin.holds == Some(true) {
+            return;
+        }
         let late = |&&(_, since): &&(u32, u64)| now_ms.saturating_sub(since) >= PATIENCE_MS;
         let overdue: Vec<u32> = plugin.held.iter().filter(late).map(|&(id, _)| id).collect();
         if overdue.is_empty() {
             return;
         }
         plugin.held.retain(|(id, _)| !overdue.contains(id));
-        plugin.holds = false;
+        plugin.holds = Some(false);
         abi::log(Level::Warn, UNHELD_WARNING);
         for id in overdue {
             let resumed = abi::set_context(id).and_then(|()| abi::resume_request());
@@ -197,8 +204,8 @@ fn hash(bytes: &[u8]) -> u64 {
 pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
 /// How often held streams are looked after.
 const TICK_MS: u32 = 250;
-/// How long a held stream waits for its body before it is resumed. A slow client is resumed too,
-/// and loses nothing but that the upstream hears of it earlier.
+/// How long a held stream waits for its body before it is resumed, unless the bodies of others have
+/// come. If only its client is slow, it loses nothing but that the upstream hears of it earlier.
 const PATIENCE_MS: u64 = 1_000;
 const UNHELD_WARNING: &str = "tollgate: no body came while headers were held. Set \
     `allow_on_headers_stop_iteration: true` in Envoy's plugin configuration, or `hold_headers: \
