@@ -257,8 +257,10 @@ impl Body {
         match framing {
             Framing::Json => {
                 notes.any = true;
-                scanner.feed(bytes, &mut |found| notes.note(found));
-                notes.keep();
+                scanner.feed(bytes, &mut |found| {
+                    notes.note(found);
+                    notes.keep();
+                });
                 if scanner.is_broken() {
                     notes.trouble.get_or_insert(Trouble::NotJson);
                 }
