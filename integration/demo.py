@@ -258,7 +258,9 @@ def one_each(calls: Iterable[Call], key: Callable[[Call], Any]) -> list[Call]:
 
 
 def dollars(nano: int | float) -> str:
-    """Nano-dollars as dollars, every digit."""
+    """Nano-dollars as dollars, every digit; nothing is a dash."""
+    if nano == 0:
+        return "-"
     whole, part = divmod(int(nano), 10**9)
     return f"${whole}.{part:09d}"
 

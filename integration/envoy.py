@@ -155,6 +155,8 @@ class Envoy:
 
     def metrics(self) -> Metrics:
         """The metrics as Prometheus reads them, by name."""
+        # Histograms are merged when somebody asks, and the answer after that has them.
+        self._ask("/stats?filter=merge")
         return parse_metrics(self._ask("/stats?format=prometheus"))
 
     def lost_vms(self) -> list[str]:

@@ -251,10 +251,10 @@ def judge(exchanges: list[Exchange], rows: dict[str, Row], wrong: dict[str, str]
 def show(table: dict[tuple[str, str], Counter[str]]) -> None:
     """Prints the table: a line for each provider and API, read dialects first."""
     columns = ["matched", "failed", "unclear", "not read"]
-    print(f"{'provider':16}{'api':32}" + "".join(f"{name:>10}" for name in columns))
+    print(f"{'provider':18}{'api':30}" + "".join(f"{name:>10}" for name in columns))
     for group in sorted(table, key=lambda group: (group[1] not in READ, group[1], group[0])):
         counts = "".join(f"{table[group][name] or '.':>10}" for name in columns)
-        print(f"{group[0]:16}{group[1]:32}{counts}")
+        print(f"{group[0]:18}{group[1]:30}{counts}")
     print("unclear: the recording's meaning is disputed; not read: a dialect that is not declared yet")
 
 

@@ -10,11 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 
-import anthropic
-import openai
-from google import genai
-from google.genai import types
-
 TENANT, FEATURE, ID = "x-tenant-id", "x-feature", "x-replay-id"
 
 MODELS = {
@@ -74,12 +69,19 @@ def plan() -> list[Call]:
 
 
 class Clients:
-    """The SDKs, all pointed at the same gateway."""
+    """The SDKs, all pointed at the same gateway.
+
+    Imported only here: it takes them a second, in which Ctrl-C must already find us ready.
+    """
 
     def __init__(self, url: str) -> None:
+        import anthropic
+        import openai
+        from google import genai
+
         self._openai = openai.OpenAI(base_url=f"{url}/v1", api_key="demo", max_retries=0)
         self._anthropic = anthropic.Anthropic(base_url=url, api_key="demo", max_retries=0)
-        self._google = genai.Client(api_key="demo", http_options=types.HttpOptions(base_url=url))
+        self._google = genai.Client(api_key="demo", http_options={"base_url": url})
 
     def run(self, calls: list[Call]) -> Iterator[Call]:
         """Makes the calls, several at once; yields each that is done."""
@@ -114,7 +116,7 @@ class Clients:
             list(answer)
 
     def _call_google(self, call: Call) -> None:
-        options = types.GenerateContentConfig(http_options=types.HttpOptions(headers=call.headers))
+        options = {"http_options": {"headers": call.headers}}
         models = self._google.models
         if call.stream:
             list(models.generate_content_stream(model=call.model, contents=call.prompt, config=options))

@@ -20,7 +20,8 @@ def cost(response: dict[str, Any], api: str, **provider: str) -> int | None:
     try:
         used = extract_usage(response, api_flavor=FLAVORS.get(api, "default"), **provider)
         price = used.calc_price().total_price
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, AttributeError):
+        # The last where Google was asked for enums as numbers: genai-prices expects names.
         return None
     return int((price * NANO).quantize(Decimal(1), ROUND_HALF_UP))
 

@@ -84,9 +84,8 @@ class Gateways:
         key = json.dumps([plugin, setup], default=str, sort_keys=True)
         if key not in self._running:
             setup = {"upstreams": {"upstream": self.upstream.port}, "plugin": plugin, **setup}
-            envoy = Envoy(Setup(**setup))
+            envoy = Envoy(Setup(**setup)).__enter__()
             self._running[key] = Gateway(envoy, self.upstream)
-            envoy.start()
         return self._running[key]
 
     def lost_vms(self) -> list[str]:

@@ -152,10 +152,9 @@ def test_the_sdks_understand_the_refusal(gateways: Gateways) -> None:
     with pytest.raises(anthropic.AuthenticationError):
         messages = anthropic.Anthropic(base_url=url, api_key="any", max_retries=0).messages
         messages.create(model="claude-haiku-4-5", max_tokens=9, messages=hello)
+    google = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=url))
     with pytest.raises(errors.ClientError) as refused:
-        options = types.HttpOptions(base_url=url)
-        models = genai.Client(api_key="any", http_options=options).models
-        models.generate_content(model="gemini-2.5-flash", contents="hello")
+        google.models.generate_content(model="gemini-2.5-flash", contents="hello")
     assert refused.value.code == 401
 
 
