@@ -23,6 +23,7 @@ pub mod gate;
 pub mod host;
 pub mod inflate;
 pub mod json;
+pub mod lease;
 pub mod metrics;
 pub mod money;
 pub mod price;
