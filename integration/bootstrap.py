@@ -166,9 +166,7 @@ def _virtual_hosts(setup: Setup) -> list[dict[str, Any]]:
     hosts: dict[str, list[dict[str, Any]]] = {}
     for route in routes:
         target = {"cluster": route.cluster, "timeout": "0s"}
-        hosts.setdefault(route.host, []).append(
-            {"match": {"prefix": route.prefix}, "route": target}
-        )
+        hosts.setdefault(route.host, []).append({"match": {"prefix": route.prefix}, "route": target})
     return [
         {"name": f"host-{at}", "domains": [host], "routes": rules}
         for at, (host, rules) in enumerate(hosts.items())

@@ -163,7 +163,8 @@ def wrong_tokens(seen: Observed, calls: list[Call]) -> list[str]:
     wrong = []
     for customer, kind in product(CUSTOMERS, KINDS):
         own = (seen.tokens.get(call.id, {}) for call in calls if call.customer == customer)
-        sent, counted = sum(tokens.get(kind, 0) for tokens in own), tokens_of(seen.metrics, kind, tenant=customer)
+        sent = sum(tokens.get(kind, 0) for tokens in own)
+        counted = tokens_of(seen.metrics, kind, tenant=customer)
         if sent != counted:
             wrong.append(f"{customer}: {sent} tokens of {kind}, the metrics have {counted}")
     return wrong
@@ -219,8 +220,8 @@ def show_check(seen: Observed, wrong: list[str]) -> None:
         print(f"  ... and {len(wrong) - SHOWN} more")
     if not wrong:
         priced = [cost for cost in seen.truth.values() if cost is not None]
-        print(f"  {len(priced)} calls, {dollars(sum(priced))}: the same to the nano-dollar, call by call in the")
-        print("  access log, and customer by customer in the metrics")
+        print(f"  {len(priced)} calls, {dollars(sum(priced))}: the same to the nano-dollar, call by call in")
+        print("  the access log, and customer by customer in the metrics")
 
 
 def show_addresses(envoy: Envoy) -> None:
@@ -229,8 +230,7 @@ def show_addresses(envoy: Envoy) -> None:
     print(f"  proxy       {envoy.url}")
     print(f"  metrics     {envoy.admin}/stats?format=prometheus&filter=tollgate")
     print(f"  access log  {envoy.access_log}")
-    print("  try         " + f"curl {envoy.url}/v1/chat/completions -H '{TENANT}: you' -H 'content-type: application/json' \\")
-    print("""                -d '{"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]}'""")
+    print(f"  try         curl {envoy.url}/v1/chat/completions -H '{TENANT}: you' -d '{TRY}'")
 
 
 def title(text: str, note: str = "") -> None:
@@ -268,6 +268,7 @@ def dollars(nano: int | float) -> str:
 REQUESTS = "tollgate_requests_total"
 TOKENS = "tollgate_tokens_total"
 COST = "tollgate_cost_nano_usd_total"
+TRY = '{"model": "gpt-4.1", "messages": [{"role": "user", "content": "hello"}]}'
 SHOWN = 10
 
 if __name__ == "__main__":

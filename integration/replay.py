@@ -21,6 +21,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def cut_up(body: bytes, seed: str) -> list[bytes | float]:
     else:
         cuts = sorted(rng.sample(range(1, len(body)), rng.randint(1, 12)))
     edges = [0, *cuts, len(body)]
-    pieces = [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(edges)]
     return [step for piece in pieces for step in (piece, PAUSE)]
 
 

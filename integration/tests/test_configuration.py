@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from ..bootstrap import Setup
+from ..bootstrap import Route, Setup
 from ..envoy import Envoy, EnvoyFailed
 from ..upstream import Upstream
 from .conftest import PLUGIN, Gateway, Gateways
@@ -56,6 +56,16 @@ def test_a_host_says_which_provider_it_is(gateways: Gateways) -> None:
     gateway = gateways({**PLUGIN, "providers": [rule]})
     assert gateway.ask(OPENAI, headers={"host": "llm.internal"}).row["provider"] == "mistral"
     assert gateway.ask(OPENAI, headers={"host": "api.groq.com"}).row["provider"] == "groq"
+
+
+def test_a_cluster_says_which_provider_it_is(gateways: Gateways, upstream: Upstream) -> None:
+    gateway = gateways(
+        {**PLUGIN, "providers": [{"cluster": "pool", "provider": "mistral"}]},
+        upstreams={"pool": upstream.port, "others": upstream.port},
+        routes=[Route("pool", host="pool.example"), Route("others")],
+    )
+    assert gateway.ask(OPENAI, headers={"host": "pool.example"}).row["provider"] == "mistral"
+    assert gateway.ask(OPENAI).row["provider"] == "openai"
 
 
 def priced(dollars: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import threading
 import httpx
 import pytest
 
-from ..standin import gzipped
+from ..answers import gzipped
 from ..upstream import Response
 from .conftest import Gateway, Gateways
 from .dialects import ANTHROPIC, GEMINI, OPENAI, STREAM, USED, Dialect

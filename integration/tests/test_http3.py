@@ -57,9 +57,7 @@ class Client(QuicConnectionProtocol):
             self._done[event.stream_id].set_result(None)
 
 
-def test_calls_over_http3_are_metered_and_no_worker_loses_its_vm(
-    gateways: Gateways, tmp_path: Path
-) -> None:
+def test_calls_over_http3_are_metered_and_no_worker_loses_its_vm(gateways: Gateways, tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     gateway = gateways(tls=authority.server_tls(authority.server(), clients=False), http3=True)
     scripts = [gateway.upstream.script(OPENAI.stream(), uuid4().hex) for _ in range(20)]
@@ -67,9 +65,7 @@ def test_calls_over_http3_are_metered_and_no_worker_loses_its_vm(
     async def calls() -> list[tuple[str, bytes]]:
         configuration = QuicConfiguration(alpn_protocols=H3_ALPN, verify_mode=ssl.CERT_NONE)
         port = gateway.envoy.port
-        async with connect(
-            LOCALHOST, port, configuration=configuration, create_protocol=Client
-        ) as client:
+        async with connect(LOCALHOST, port, configuration=configuration, create_protocol=Client) as client:
             assert isinstance(client, Client)
             body = json.dumps(OPENAI.body(stream=True)).encode()
             headers = {"x-tenant-id": "acme", "content-type": "application/json"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -146,12 +145,12 @@ def test_a_tenant_missing_from_the_body_is_refused_as_well(gateways: Gateways, h
 def test_the_sdks_understand_the_refusal(gateways: Gateways) -> None:
     url = gateways(REFUSE).envoy.url
     hello = [{"role": "user", "content": "hello"}]
+    chat = openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0).chat
     with pytest.raises(openai.AuthenticationError):
-        client = openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0)
-        client.chat.completions.create(model="gpt-4o", messages=hello)
+        chat.completions.create(model="gpt-4o", messages=hello)
+    claude = anthropic.Anthropic(base_url=url, api_key="any", max_retries=0)
     with pytest.raises(anthropic.AuthenticationError):
-        messages = anthropic.Anthropic(base_url=url, api_key="any", max_retries=0).messages
-        messages.create(model="claude-haiku-4-5", max_tokens=9, messages=hello)
+        claude.messages.create(model="claude-haiku-4-5", max_tokens=9, messages=hello)
     google = genai.Client(api_key="any", http_options=types.HttpOptions(base_url=url))
     with pytest.raises(errors.ClientError) as refused:
         google.models.generate_content(model="gemini-2.5-flash", contents="hello")

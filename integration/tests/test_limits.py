@@ -53,7 +53,9 @@ def test_a_configuration_that_disagrees_with_envoy_hangs_nobody(
     assert time.monotonic() - started < 8
 
 
-@pytest.mark.parametrize("name", ["x-tenant-id", "x-feature", "x-anything", "content-type", "accept-encoding"])
+@pytest.mark.parametrize(
+    "name", ["x-tenant-id", "x-feature", "x-anything", "content-type", "accept-encoding"]
+)
 def test_request_headers_need_not_be_text(either_mode: Gateway, name: str) -> None:
     odd = [("x-replay-id", "odd"), (name, b"\xff\xfe\xc3(")]
     url = either_mode.envoy.url + OPENAI.path

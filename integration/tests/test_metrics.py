@@ -21,7 +21,9 @@ def test_a_call_is_counted_with_its_labels(gateway: Gateway, dialect: Dialect, s
     metrics = gateway.envoy.metrics()
     assert total(metrics, "tollgate_requests_total", **who, outcome="ok") == 3
     kinds = {
-        labels["kind"]: value for labels, value in metrics["tollgate_tokens_total"] if who.items() <= labels.items()
+        labels["kind"]: value
+        for labels, value in metrics["tollgate_tokens_total"]
+        if who.items() <= labels.items()
     }
     assert kinds == {"input": 180, "cache_read": 120, "output": 60, "reasoning": 15}
     cost = sum(int(seen.row["cost_nano_usd"]) for seen in calls)

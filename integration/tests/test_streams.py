@@ -58,7 +58,9 @@ def test_usage_in_the_finish_chunk_and_again_after_it_counts_once(gateway: Gatew
 def hang_up(gateway: Gateway, dialect: Dialect, steps: list[Step], read: int) -> dict[str, str | None]:
     """A client that leaves after `read` chunks; returns the row."""
     gate = threading.Event()
-    script = gateway.upstream.script(dialect.stream([*steps, gate, b": late\n\n", b": later\n\n"]), uuid4().hex)
+    script = gateway.upstream.script(
+        dialect.stream([*steps, gate, b": late\n\n", b": later\n\n"]), uuid4().hex
+    )
     url = gateway.envoy.url + dialect.stream_path
     headers = {"x-replay-id": script, "x-tenant-id": "acme"}
     body = dialect.body(stream=True)
