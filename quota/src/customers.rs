@@ -1,0 +1,240 @@
+//! The customers, their plans and their budgets, as `customers.yaml` says them.
+//!
+//! [`Book::parse`] is the only way in, so a book that exists holds: every plan that is named is
+//! there, every name belongs to one customer, every budget has an id of its own.
+
+use std::{collections::BTreeMap, env, fmt};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use tollgate::{
+    money::NanoUsd,
+    sync::{Action, Unit},
+};
+
+pub use self::parse::Fault;
+use crate::calendar::{self, Cycle};
+
+mod parse;
+
+/// All that `customers.yaml` says.
+#[derive(Clone, Debug)]
+pub struct Book {
+    /// Whose customers they are.
+    pub business: Business,
+    /// The plans by name.
+    pub plans: BTreeMap<String, Plan>,
+    /// The customers by id.
+    pub customers: BTreeMap<String, Customer>,
+    /// The id for each name under which a gateway may see a customer: its id and its keys.
+    names: BTreeMap<String, String>,
+    /// Who is told what.
+    pub alerts: Alerts,
+}
+
+/// The business itself.
+#[derive(Clone, Debug)]
+pub struct Business {
+    /// Its name, for the page.
+    pub name: String,
+    /// Where its days begin.
+    pub zone: TimeZone,
+}
+
+/// What customers buy.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Its name.
+    pub name: String,
+    /// The price of a month.
+    pub price: NanoUsd,
+    /// How `units` are called in front of people, such as `AI analyses`.
+    pub unit_name: String,
+    /// Where its customers can buy more, or nothing.
+    pub upgrade_url: String,
+    /// What it includes.
+    pub budgets: Vec<Rule>,
+}
+
+/// Who is charged.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// By which it is known everywhere.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// The plans that it has had, in order. There is at least one.
+    pub plans: Vec<Since>,
+    /// What it pays a month, where that is not its plan's price.
+    pub revenue: Option<NanoUsd>,
+    /// The SHA-256 of the token with which it reads its own usage.
+    pub token: Option<[u8; 32]>,
+    /// Whether none of its calls may pass.
+    pub suspended: bool,
+    /// Budgets beside those of its plan, or in the place of those of the same key.
+    pub budgets: Vec<Rule>,
+}
+
+/// A plan from a day on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// The first day, or `None` for as long as there has been anything.
+    pub from: Option<Date>,
+    /// The plan's name.
+    pub plan: String,
+}
+
+/// One budget of a plan or of a customer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The name among the budgets of one customer: the `id` in the file, else `usd-month` or
+    /// `summaries.usd-month`.
+    pub key: String,
+    /// The feature whose calls count, or `None` for all.
+    pub feature: Option<String>,
+    /// What is counted.
+    pub unit: Unit,
+    /// The most in a window.
+    pub limit: u64,
+    /// When it begins anew.
+    pub cycle: Cycle,
+    /// Percentages of the limit that give a warning and an alert.
+    pub warn_at: Vec<u32>,
+    /// What happens at the limit.
+    pub action: Action,
+    /// Whether that is only recorded.
+    pub shadow: bool,
+}
+
+/// Who is told when something is used up or costs too much.
+#[derive(Clone, Debug, Default)]
+pub struct Alerts {
+    /// The address of a Slack webhook.
+    pub slack: Option<Secret>,
+    /// A webhook of the business's own.
+    pub webhook: Option<Webhook>,
+    /// The percentage of the customer's revenue above which its cost is told.
+    pub margin: u32,
+}
+
+/// Where a signed alert goes.
+#[derive(Clone, Debug)]
+pub struct Webhook {
+    /// The address.
+    pub url: Secret,
+    /// What signs it.
+    pub secret: Option<Secret>,
+}
+
+/// A text that is not to be shown, or the name of the environment variable that holds it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The text itself.
+    Inline(String),
+    /// The variable's name.
+    Env(String),
+}
+
+impl Secret {
+    /// The text, if there is one.
+    #[must_use]
+    pub fn read(&self) -> Option<String> {
+        match self {
+            Self::Inline(text) => Some(text.clone()),
+            Self::Env(name) => env::var(name).ok().filter(|text| !text.is_empty()),
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inline(_) => f.write_str("…"),
+            Self::Env(name) => write!(f, "${name}"),
+        }
+    }
+}
+
+impl Book {
+    /// The customer that a gateway sees under `name`.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Customer> {
+        self.customers.get(self.names.get(name)?)
+    }
+
+    /// The plan that the customer has at a time. Every customer has one.
+    #[must_use]
+    pub fn plan_of(&self, customer: &Customer, at: Timestamp) -> Option<&Plan> {
+        self.plans.get(customer.plan_at(at.to_zoned_datetime(self.business.zone.clone()).date()))
+    }
+
+    /// What the customer pays a month, by what the file says for this time.
+    #[must_use]
+    pub fn revenue_of(&self, customer: &Customer, at: Timestamp) -> NanoUsd {
+        let price = || self.plan_of(customer, at).map_or(NanoUsd::ZERO, |plan| plan.price);
+        customer.revenue.unwrap_or_else(price)
+    }
+
+    /// The budgets of the customer: its plan's, of which its own of the same key take the place,
+    /// then the rest of its own.
+    #[must_use]
+    pub fn rules_of<'a>(&'a self, customer: &'a Customer, at: Timestamp) -> Vec<&'a Rule> {
+        let plan = self.plan_of(customer, at).map_or(&[][..], |plan| &plan.budgets);
+        let own = |key: &str| customer.budgets.iter().find(|rule| rule.key == key);
+        let rest = customer.budgets.iter();
+        let rest = rest.filter(|rule| plan.iter().all(|theirs| theirs.key != rule.key));
+        plan.iter().map(|rule| own(&rule.key).unwrap_or(rule)).chain(rest).collect()
+    }
+
+    /// The customer and the rule that a budget's id stands for, if they are in force.
+    #[must_use]
+    pub fn budget(&self, id: &str, at: Timestamp) -> Option<(&Customer, &Rule)> {
+        let (customer, _) = id.split_once('/')?;
+        let customer = self.customers.get(customer)?;
+        let mut rules = self.rules_of(customer, at).into_iter();
+        rules.find(|rule| customer.budget_id(rule) == id).map(|rule| (customer, rule))
+    }
+
+    /// In how many milliseconds the customer's plan changes next, if it does.
+    #[must_use]
+    pub fn plan_changes_in_ms(&self, customer: &Customer, now: Timestamp) -> Option<u64> {
+        let zone = &self.business.zone;
+        let starts = customer.plans.iter().filter_map(|since| since.from);
+        let starts = starts.map(|from| calendar::midnight(from, zone, now).timestamp());
+        let next = starts.filter(|start| *start > now).min()?;
+        u64::try_from(next.as_millisecond().saturating_sub(now.as_millisecond())).ok()
+    }
+}
+
+impl Customer {
+    /// The name of the plan on a day. Days before the first plan count as its.
+    #[must_use]
+    pub fn plan_at(&self, day: Date) -> &str {
+        let begun = self.plans.iter().rev().find(|since| since.from.is_none_or(|from| from <= day));
+        begun.or_else(|| self.plans.first()).map_or("", |since| &since.plan)
+    }
+
+    /// The id of a budget in the protocol, unique over all customers.
+    ///
+    /// It names the unit and the cycle even where the file gives an id: amounts of another unit
+    /// must not be added to the same balance.
+    #[must_use]
+    pub fn budget_id(&self, rule: &Rule) -> String {
+        let kind = kind(rule.unit, rule.cycle);
+        let name = rule.key.strip_suffix(&kind).map(|name| name.trim_end_matches('.'));
+        match name.unwrap_or(&rule.key) {
+            "" => format!("{}/{kind}", self.id),
+            name => format!("{}/{name}.{kind}", self.id),
+        }
+    }
+}
+
+/// What a budget counts and how long, such as `usd-month`.
+fn kind(unit: Unit, cycle: Cycle) -> String {
+    let unit = match unit {
+        Unit::Usd => "usd",
+        Unit::Tokens => "tokens",
+        Unit::Requests => "requests",
+        Unit::Units => "units",
+    };
+    format!("{unit}-{}", cycle.label())
+}

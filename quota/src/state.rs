@@ -1,0 +1,70 @@
+//! What all parts of the running service share.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use crate::{
+    auth::Keys,
+    clock::Clock,
+    customers::{Book, Fault},
+    store::Store,
+};
+
+/// The running service.
+#[derive(Debug)]
+pub struct State {
+    /// What happened.
+    pub store: Store,
+    /// What time it is.
+    pub clock: Clock,
+    /// Who may ask.
+    pub keys: Keys,
+    books: RwLock<Books>,
+}
+
+/// The service, as each request has it.
+pub type Shared = Arc<State>;
+
+/// The customers as they are, and what became of the file.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// The last good one.
+    pub book: Arc<Book>,
+    /// Counts the good ones.
+    pub generation: u64,
+    /// What is wrong with the file as it stands now, if anything is.
+    pub faults: Vec<Fault>,
+}
+
+impl State {
+    /// A service of these customers.
+    #[must_use]
+    pub fn new(store: Store, clock: Clock, keys: Keys, book: Book) -> Self {
+        let books = Books { book: Arc::new(book), generation: 1, faults: Vec::new() };
+        Self { store, clock, keys, books: RwLock::new(books) }
+    }
+
+    /// The customers as they are.
+    #[must_use]
+    pub fn book(&self) -> Arc<Book> {
+        self.books().book
+    }
+
+    /// The same, and what became of the file.
+    #[must_use]
+    pub fn books(&self) -> Books {
+        self.books.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes a newer file, or what is wrong with it.
+    pub fn renew(&self, read: Result<Book, Vec<Fault>>) {
+        let mut books = self.books.write().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(book) => {
+                books.book = Arc::new(book);
+                books.generation = books.generation.saturating_add(1);
+                books.faults.clear();
+            }
+            Err(faults) => books.faults = faults,
+        }
+    }
+}
