@@ -1,0 +1,151 @@
+//! What the fuzz targets share: how an input is cut, and JSON as it stands in the text.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+/// An input: one byte of choices, two that say how the rest is cut, and the rest.
+pub struct Input<'a> {
+    pub choice: u8,
+    first: usize,
+    size: usize,
+    pub body: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (&[choice, first, size], body) = bytes.split_first_chunk()?;
+        Some(Self { choice, first: first.into(), size: usize::from(size) + 1, body })
+    }
+
+    /// `bytes` in the pieces that the input asks for.
+    pub fn pieces<'b>(&self, bytes: &'b [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b> {
+        let (head, tail) = bytes.split_at(self.first.min(bytes.len()));
+        [head].into_iter().chain(tail.chunks(self.size))
+    }
+}
+
+/// JSON with all members of its objects in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Tree>),
+    Object(Vec<(Key, Tree)>),
+}
+
+/// A key, or `None` where it is written with escapes.
+pub type Key = Option<String>;
+
+impl Tree {
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// Whether no object has two members of one name, and no name is written with escapes.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::List(items) => items.iter().all(Self::is_plain),
+            Self::Object(members) => {
+                let mut names = BTreeSet::new();
+                let mut is_new = |key: &Key| key.is_some() && names.insert(key.clone());
+                members.iter().all(|(key, value)| is_new(key) && value.is_plain())
+            }
+            _ => true,
+        }
+    }
+
+    /// What stands under these keys, where the tree is plain.
+    pub fn at(&self, keys: &[&str]) -> Option<&Self> {
+        let Some((first, rest)) = keys.split_first() else { return Some(self) };
+        let Self::Object(members) = self else { return None };
+        members.iter().find(|(key, _)| key.as_deref() == Some(first))?.1.at(rest)
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Null)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Tree, E> {
+        Ok(Tree::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Tree, E> {
+        Ok(Tree::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Tree, E> {
+        Ok(Number::from_f64(number).map_or(Tree::Null, Tree::Number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Tree, E> {
+        Ok(Tree::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = from.next_element()? {
+            items.push(item);
+        }
+        Ok(Tree::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
+        let mut members = Vec::new();
+        while let Some((KeyText(key), value)) = from.next_entry()? {
+            members.push((key, value));
+        }
+        Ok(Tree::Object(members))
+    }
+}
+
+struct KeyText(Key);
+
+impl<'de> Deserialize<'de> for KeyText {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_str(KeyVisitor)
+    }
+}
+
+struct KeyVisitor;
+
+impl<'de> Visitor<'de> for KeyVisitor {
+    type Value = KeyText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<KeyText, E> {
+        Ok(KeyText(Some(text.to_owned())))
+    }
+
+    // Text with escapes cannot be borrowed.
+    fn visit_str<E>(self, _: &str) -> Result<KeyText, E> {
+        Ok(KeyText(None))
+    }
+}

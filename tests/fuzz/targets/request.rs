@@ -1,0 +1,50 @@
+//! Request bodies: the same is said wherever they are cut, and of plain JSON what serde_json says.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tollgate::provider::Shape;
+use tollgate::request::{Body, Questions, Said};
+use tollgate_fuzz::{Input, Tree};
+
+const POINTERS: [&[&str]; 4] = [&["user"], &["metadata", "user_id"], &["model"], &["a", "b", "c"]];
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some(input) = Input::read(bytes) else { return };
+    let shapes = [Shape::OpenAi, Shape::Anthropic, Shape::Google];
+    let shape = shapes[usize::from(input.choice) % shapes.len()];
+    let whole = read(shape, &mut [input.body].into_iter());
+    for cut in [read(shape, &mut input.pieces(input.body)), read(shape, &mut input.body.chunks(1))]
+    {
+        assert_eq!(format!("{cut:?}"), format!("{whole:?}"));
+    }
+    let Some(tree) = Tree::parse(input.body).filter(Tree::is_plain) else { return };
+    if shape != Shape::Google {
+        let model = tree.at(&["model"]).and_then(text);
+        assert_eq!(whole.model, model);
+        assert_eq!(whole.stream, tree.at(&["stream"]).and_then(flag));
+    }
+    for (pointer, said) in POINTERS.iter().zip(&whole.values) {
+        match tree.at(pointer) {
+            Some(Tree::Text(text)) => assert_eq!(said.as_ref(), Some(text)),
+            Some(Tree::Number(_) | Tree::Bool(_)) => assert!(said.is_some()),
+            _ => assert_eq!(*said, None),
+        }
+    }
+});
+
+fn read(shape: Shape, pieces: &mut dyn Iterator<Item = &[u8]>) -> Said {
+    let pointers =
+        POINTERS.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
+    let pointers: Vec<&[String]> = pointers.iter().map(Vec::as_slice).collect();
+    let mut body = Body::new(&Questions::new(shape, &pointers));
+    pieces.for_each(|piece| body.feed(piece));
+    body.end()
+}
+
+fn text(tree: &Tree) -> Option<String> {
+    if let Tree::Text(text) = tree { Some(text.clone()) } else { None }
+}
+
+fn flag(tree: &Tree) -> Option<bool> {
+    if let Tree::Bool(flag) = tree { Some(*flag) } else { None }
+}
