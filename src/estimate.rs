@@ -12,7 +12,8 @@ use crate::usage::{Unit, Usage};
 #[must_use]
 pub fn of_answer(said: &Said, evidence: &Evidence) -> Reported {
     let seen = evidence.reported.unwrap_or_default();
-    let written = tokens(evidence.text_bytes);
+    let unread = evidence.unread_bytes.div_ceil(UNREAD_BYTES_PER_TOKEN);
+    let written = tokens(evidence.text_bytes).max(unread);
     let mut usage = seen.usage;
     if usage.input_tokens() == 0 {
         usage.add(Unit::Input, tokens(said.bytes));
@@ -44,6 +45,8 @@ const fn tokens(bytes: u64) -> u64 {
 
 /// English text has about four bytes a token; JSON around it makes up for denser languages.
 const BYTES_PER_TOKEN: u64 = 4;
+/// A body that cannot be read is most likely compressed, to a third or so of its text.
+const UNREAD_BYTES_PER_TOKEN: u64 = 2;
 /// The output expected of a request that names no maximum.
 const DEFAULT_OUTPUT: u64 = 4_096;
 /// The largest output that any model can have; a request may ask for more.
@@ -74,6 +77,12 @@ mod tests {
             let usage = of_answer(&said(100, None), &evidence).usage;
             assert_eq!((usage.input_tokens(), usage.output_tokens()), (input, output));
         }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_free() {
+        let evidence = Evidence { unread_bytes: 301, ..Evidence::default() };
+        assert_eq!(of_answer(&said(4, None), &evidence).usage.output_tokens(), 151);
     }
 
     #[test]

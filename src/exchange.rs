@@ -283,6 +283,8 @@ impl Exchange {
         let model = evidence.model.clone().and_then(name);
         let model = model.or(target.model.and_then(name)).or(said.model.and_then(name));
         let price = price(&gate, &target.provider, model.as_deref(), &amount, began_ms, &evidence);
+        let priced = || Some(gate.prices.find(&target.provider, model.as_deref()?).is_some());
+        let model_exists = is_success(status) || priced() == Some(true);
         let since = |at: u64| at.saturating_sub(began_ms);
         Record {
             call_id,
@@ -297,6 +299,7 @@ impl Exchange {
             provider: target.provider,
             api: target.api,
             model,
+            model_exists,
             service_tier: evidence.service_tier.and_then(name),
             status,
             amount,

@@ -5,6 +5,8 @@
 //! both the values of each label and all series together are bounded, over all workers; what is
 //! beyond the bounds is counted under `other`.
 
+use std::borrow::Cow;
+
 use crate::config;
 use crate::money::NanoUsd;
 use crate::record::{Amount, Outcome, Record};
@@ -25,9 +27,7 @@ pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
     let mut moves = Vec::with_capacity(10);
     let mut count = |extra: Extra, name: &str, by: u64| {
         if by > 0 {
-            let full = labels.name(extra, name);
-            let full =
-                if bounds.series(&full) { full } else { labels.overflown().name(extra, name) };
+            let full = bounded(bounds, labels.name(extra, name), || OTHERS.name(extra, name));
             moves.push(Move::Count(full, by));
         }
     };
@@ -42,20 +42,32 @@ pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
     if matches!(record.amount, Amount::Estimated(_)) {
         count(None, "tollgate_estimated_total", 1);
     }
-    let provider = segment("provider", &record.provider);
     if let Some(trouble) = record.trouble {
-        let reason = segment("reason", trouble.label());
-        moves.push(Move::Count(format!("{provider}{reason}tollgate_parse_failures_total"), 1));
+        let name = |labels: &Labels| {
+            let reason = segment("reason", trouble.label());
+            format!(
+                "{}{reason}tollgate_parse_failures_total",
+                segment("provider", &labels.provider)
+            )
+        };
+        moves.push(Move::Count(bounded(bounds, name(&labels), || name(&OTHERS)), 1));
     }
     if record.outcome != Outcome::Refused {
-        let prefix = format!("{provider}{}", segment("model", &labels.model));
+        let mut sample = |name: &str, value: u64| {
+            let full = |labels: &Labels| labels.coarse(name);
+            moves.push(Move::Sample(bounded(bounds, full(&labels), || full(&OTHERS)), value));
+        };
         if let Some(ttft) = record.ttft_ms {
-            moves.push(Move::Sample(format!("{prefix}tollgate_ttft_ms"), ttft));
+            sample("tollgate_ttft_ms", ttft);
         }
-        let duration = record.duration_ms;
-        moves.push(Move::Sample(format!("{prefix}tollgate_duration_ms"), duration));
+        sample("tollgate_duration_ms", record.duration_ms);
     }
     moves
+}
+
+/// `name` if there may be a series of it, else the one for what is beyond the bounds.
+fn bounded(bounds: &mut impl Bounds, name: String, other: impl FnOnce() -> String) -> String {
+    if bounds.series(&name) { name } else { other() }
 }
 
 /// The counter of requests that were not looked at.
@@ -144,7 +156,8 @@ impl<S: Shared> Bounds for WithShared<'_, S> {
     }
 
     fn series(&mut self, name: &str) -> bool {
-        self.ask("series", name, self.limits.max_series)
+        // What is reserved is for the series of all that is beyond the bounds.
+        self.ask("series", name, self.limits.max_series.saturating_sub(RESERVED))
     }
 }
 
@@ -152,30 +165,37 @@ type Extra = Option<(&'static str, &'static str)>;
 
 /// The values of the labels that all counters of a call share.
 struct Labels {
-    tenant: String,
-    feature: String,
-    provider: String,
-    model: String,
+    tenant: Cow<'static, str>,
+    feature: Cow<'static, str>,
+    provider: Cow<'static, str>,
+    model: Cow<'static, str>,
 }
+
+/// The labels of all that is beyond the bounds.
+const OTHERS: Labels = Labels {
+    tenant: Cow::Borrowed(OTHER),
+    feature: Cow::Borrowed(OTHER),
+    provider: Cow::Borrowed(OTHER),
+    model: Cow::Borrowed(OTHER),
+};
 
 impl Labels {
     fn of(record: &Record, bounds: &mut impl Bounds) -> Self {
-        let mut bounded = |label, value: &Option<String>| {
-            let value = value.as_deref().map_or_else(|| NONE.to_owned(), clean);
-            let fits = value == NONE || bounds.value(label, &value);
-            if fits { value } else { OTHER.to_owned() }
+        let mut bounded = |label, value: Option<&String>| {
+            let Some(value) = value.map(|value| clean(value)) else { return Cow::Borrowed(NONE) };
+            if bounds.value(label, &value) { value.into() } else { Cow::Borrowed(OTHER) }
         };
         Self {
-            tenant: bounded(Label::Tenant, &record.tenant),
-            feature: bounded(Label::Feature, &record.feature),
-            model: bounded(Label::Model, &record.model),
-            provider: clean(&record.provider),
+            tenant: bounded(Label::Tenant, record.tenant.as_ref()),
+            feature: bounded(Label::Feature, record.feature.as_ref()),
+            model: bounded(Label::Model, record.model.as_ref().filter(|_| record.model_exists)),
+            provider: clean(&record.provider).into(),
         }
     }
 
-    fn overflown(&self) -> Self {
-        let other = || OTHER.to_owned();
-        Self { tenant: other(), feature: other(), model: other(), provider: self.provider.clone() }
+    /// The name of a histogram: without tenant and feature, of which there are too many.
+    fn coarse(&self, name: &str) -> String {
+        format!("{}{}{name}", segment("provider", &self.provider), segment("model", &self.model))
     }
 
     fn name(&self, extra: Extra, name: &str) -> String {
@@ -216,6 +236,8 @@ fn clean(value: &str) -> String {
 const OTHER: &str = "other";
 /// The label of what a call does not have.
 const NONE: &str = "none";
+/// Series that are kept free: all that [`OTHERS`] can have, and those without labels.
+const RESERVED: usize = 40;
 /// Longer values say no more to a person, and cost memory in each series.
 const MAX_VALUE: usize = 128;
 

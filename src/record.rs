@@ -32,6 +32,9 @@ pub struct Record {
     pub request_model: Option<String>,
     /// The model that answered, else the one asked for.
     pub model: Option<String>,
+    /// Whether the model exists: somebody answered as it, or it has a price. What a client asks for
+    /// in vain is only a word.
+    pub model_exists: bool,
     /// Whether the answer was to be streamed.
     pub stream: bool,
     /// The class of service that the provider says it gave.
@@ -322,6 +325,7 @@ mod tests {
             api: Api::OpenAiChat,
             request_model: Some("gpt-5".into()),
             model: Some("gpt-5-2025-08-07".into()),
+            model_exists: true,
             stream: true,
             service_tier: None,
             status: 200,

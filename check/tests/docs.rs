@@ -113,6 +113,7 @@ fn record() -> Record {
         api: Api::OpenAiChat,
         request_model: some(),
         model: some(),
+        model_exists: true,
         stream: true,
         service_tier: some(),
         status: 200,

@@ -225,7 +225,7 @@ pub(super) struct RawProvider {
     pub(super) cluster: Option<String>,
     /// The provider's name in metrics, access log and price book: `a-z`, `0-9` and `-`.
     pub(super) provider: String,
-    /// Whose API is spoken there, where the path does not say it.
+    /// The only API whose calls are read there. Others pass untouched.
     pub(super) api: Option<Word<RawFamily>>,
 }
 

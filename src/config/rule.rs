@@ -1,13 +1,13 @@
 //! Rules that say who answers at a host or in a cluster.
 
-/// Who answers, and in whose API, where the path and the host do not say it or say it wrongly.
+/// Who answers at a place, where the host does not say it or says it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderRule {
     /// Where it holds.
     pub by: By,
     /// The provider's name: `a-z`, `0-9` and `-`.
     pub provider: String,
-    /// Whose API is spoken there, or `None` where the path says it.
+    /// The only API whose calls are read there, or `None` for all.
     pub api: Option<Family>,
 }
 

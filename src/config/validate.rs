@@ -35,6 +35,14 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         faults
             .add("anonymous", "must not be `refuse` while `tenant` has no source: no call passes");
     }
+    let lists = [&raw.tenant, &raw.feature, &raw.user];
+    let in_body = lists.into_iter().flatten().filter(|Object(source)| source.body.is_some());
+    if in_body.count() > MAX_IN_BODY {
+        let must = format_args!(
+            "must have at most {MAX_IN_BODY} sources with `body`, together with `feature` and `user`"
+        );
+        faults.add("tenant", must);
+    }
     Config {
         tenant: sources("tenant", raw.tenant, faults),
         feature: sources("feature", raw.feature, faults),
@@ -139,5 +147,7 @@ fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(legal)
 }
 
+/// A request body is searched for 32 places at once, of which the dialects take four.
+const MAX_IN_BODY: usize = 16;
 /// Headers to remove: each costs a host call per request.
 const MAX_STRIP: usize = 64;

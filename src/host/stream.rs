@@ -6,6 +6,7 @@ use super::abi::{self, Buffer, Headers};
 use super::entry::Action;
 use super::facts;
 use super::vm::{NANOS_PER_MILLI, Vm};
+use crate::config::LogField;
 use crate::exchange::{Exchange, Step, readable_encoding};
 use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
@@ -161,7 +162,9 @@ pub(super) fn settle(id: u32) {
         match core::mem::replace(&mut stream.state, State::Over) {
             State::Fresh | State::Over => {}
             State::Skipped(gate) => {
-                let _ = abi::set_property("tollgate.decision", SKIPPED);
+                if gate.config.access_log.contains(&LogField::Decision) {
+                    let _ = abi::set_property("tollgate.decision", SKIPPED);
+                }
                 if gate.config.metrics.enabled {
                     Vm::enter(|vm| vm.count(SKIPPED_TOTAL, 1));
                 }

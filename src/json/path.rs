@@ -8,7 +8,7 @@ pub type Pick = u8;
 pub enum How {
     /// Hand it over as it stands in the text.
     Take,
-    /// If it is a string, report how long it is, piece by piece.
+    /// If it is a string or a container, report how long it is, piece by piece.
     Measure,
 }
 

@@ -13,7 +13,7 @@ pub enum Found<'a> {
     Value(Pick, &'a [u8]),
     /// A value longer than 16 KiB was dropped.
     TooLong(Pick),
-    /// So many more bytes of a string, escapes and quotes included.
+    /// So many more bytes of a string or a container, as they stand in the text.
     Text(Pick, usize),
 }
 
@@ -212,7 +212,9 @@ impl Scanner {
         }
         let goal = match self.spec.wishes(ending).next() {
             Some((_, How::Take)) => Goal::Take(ending),
-            Some((pick, How::Measure)) if first == b'"' => Goal::Measure(pick),
+            Some((pick, How::Measure)) if matches!(first, b'"' | b'{' | b'[') => {
+                Goal::Measure(pick)
+            }
             Some((_, How::Measure)) | None => Goal::Skip,
         };
         self.at = At::Inside(Walk::new(first), goal);

@@ -32,6 +32,7 @@ fn record() -> Record {
         api: Api::OpenAiChat,
         request_model: None,
         model: Some("gpt-5".into()),
+        model_exists: true,
         stream: false,
         service_tier: None,
         status: 200,
@@ -76,8 +77,17 @@ fn what_is_beyond_the_bounds_is_other() {
     assert!(unknown_tenant.contains("model=.=gpt-5;.;"), "{unknown_tenant}");
     let no_room = first(&mut Only(&["acme", "gpt-5"], 0));
     assert!(
-        no_room.contains("tenant=.=other;.;feature=.=other;.;provider=.=openai;.;model=.=other")
+        no_room.starts_with("tenant=.=other;.;feature=.=other;.;provider=.=other;.;model=.=other")
     );
+}
+
+#[test]
+fn a_model_that_nobody_has_is_no_label() {
+    let invented = Record { model_exists: false, ..record() };
+    let Move::Count(name, _) = &moves(&invented, &mut Only(&["acme", "gpt-5"], 99))[0] else {
+        panic!()
+    };
+    assert!(name.contains("model=.=none;.;"), "{name}");
 }
 
 #[test]

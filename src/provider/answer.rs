@@ -114,6 +114,8 @@ pub struct Evidence {
     pub speed: Option<String>,
     /// Bytes of text that the model wrote, escapes included.
     pub text_bytes: u64,
+    /// Bytes of a body that could not be read.
+    pub unread_bytes: u64,
     /// Whether the body carried an error.
     pub error: bool,
     /// What went wrong in reading.
@@ -126,6 +128,8 @@ pub struct Answer {
     api: Api,
     inflate: Option<Inflate>,
     body: Body,
+    /// Bytes that have come over the wire.
+    bytes: u64,
 }
 
 /// The part that works on decoded bytes.
@@ -177,6 +181,7 @@ impl Answer {
         Self {
             api,
             inflate: coding.and_then(Inflate::new),
+            bytes: 0,
             body: Body {
                 framing: None,
                 events: Decoder::default(),
@@ -188,6 +193,8 @@ impl Answer {
 
     /// Reads one chunk of the body as it came over the wire.
     pub fn feed(&mut self, chunk: &[u8]) {
+        let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
         if self.body.notes.trouble == Some(Trouble::Encoding) {
             return;
         }
@@ -217,6 +224,8 @@ impl Answer {
         let inconsistent = reported.is_some_and(|reported| reported.inconsistent);
         // A placeholder that no later event has replaced is not the end of a stream.
         let placeholder = notes.merges && !notes.finished;
+        let unread =
+            matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Encoding | Trouble::Damaged));
         Evidence {
             is_final: reported.is_some() && !placeholder && (whole || notes.finished),
             model: notes.model,
@@ -224,6 +233,7 @@ impl Answer {
             service_tier: notes.tier.or_else(|| TIERS.iter().find_map(word)),
             speed: word(&"speed"),
             text_bytes: notes.text_bytes,
+            unread_bytes: if unread { self.bytes } else { 0 },
             error: notes.error,
             trouble: notes.trouble.or(inconsistent.then_some(Trouble::Inconsistent)),
         }

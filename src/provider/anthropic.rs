@@ -21,6 +21,7 @@ pub(super) const PLACES: &[Place] = &[
     ("/error", ERROR, Take),
     ("/content/*/text", TEXT, Measure),
     ("/content/*/thinking", TEXT, Measure),
+    ("/content/*/input", TEXT, Measure),
     ("/content_block/text", TEXT, Measure),
     ("/delta/text", TEXT, Measure),
     ("/delta/thinking", TEXT, Measure),

@@ -19,11 +19,13 @@ pub(super) const PLACES: &[Place] = &[
     ("/error", ERROR, Take),
     ("/candidates/*/finishReason", FINISH, Take),
     ("/candidates/*/content/parts/*/text", TEXT, Measure),
+    ("/candidates/*/content/parts/*/functionCall", TEXT, Measure),
     ("/*/modelVersion", MODEL, Take),
     ("/*/usageMetadata", USAGE, Take),
     ("/*/error", ERROR, Take),
     ("/*/candidates/*/finishReason", FINISH, Take),
     ("/*/candidates/*/content/parts/*/text", TEXT, Measure),
+    ("/*/candidates/*/content/parts/*/functionCall", TEXT, Measure),
 ];
 
 /// Whether a usage object has counts at all: Vertex sends `{"trafficType":…}` until the last event.

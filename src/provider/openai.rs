@@ -29,6 +29,8 @@ pub(super) const PLACES: &[Place] = &[
     ("/choices/*/delta/refusal", TEXT, Measure),
     ("/choices/*/delta/tool_calls/*/function/name", TEXT, Measure),
     ("/choices/*/delta/tool_calls/*/function/arguments", TEXT, Measure),
+    ("/choices/*/delta/function_call", TEXT, Measure),
+    ("/choices/*/message/function_call", TEXT, Measure),
     ("/choices/*/message/content", TEXT, Measure),
     ("/choices/*/message/reasoning", TEXT, Measure),
     ("/choices/*/message/reasoning_content", TEXT, Measure),
