@@ -1,10 +1,16 @@
-//! Reports.
+//! Reports: cost by any name of a call, and margin by customer, over any days of the business.
+//!
+//! Everything is read from the hourly totals. Amounts are whole nano-dollars; percentages are
+//! basis points. `docs/reports.md` has the addresses and the fields.
 
-use axum::Router;
+pub(crate) mod account;
+pub(crate) mod calendar;
+pub(crate) mod costs;
+mod csv;
+pub(crate) mod margin;
+mod routes;
+pub(crate) mod spike;
+pub(crate) mod text;
 
-use crate::state::Shared;
-
-/// `/v1/reports/...`
-pub fn router() -> Router<Shared> {
-    Router::new()
-}
+pub(crate) use self::routes::outcomes;
+pub use self::routes::router;

@@ -1,0 +1,156 @@
+//! What a settlement gives rise to.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use sqlx::{Row as _, SqliteConnection};
+use tollgate::sync::Unit;
+
+use super::channel;
+use super::message::{self, Budget, Customer};
+use super::outbox::{self, Reached};
+use crate::calendar::{Cycle, window_of};
+use crate::customers::{self, Book, Rule};
+use crate::report::account;
+use crate::report::calendar::Days;
+use crate::report::text::{grouped, price, usd};
+use crate::store::StoreError;
+
+/// What a transaction has booked.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// The ids of the customers that calls were booked for.
+    pub customers: BTreeSet<String>,
+    /// The balances that changed.
+    pub balances: Vec<Balance>,
+}
+
+/// A balance as it is now.
+#[derive(Clone, Debug)]
+pub struct Balance {
+    /// The budget's id.
+    pub budget: String,
+    /// When the window began, in seconds since 1970 UTC.
+    pub window_start: u64,
+    /// All that was used in it.
+    pub used: u64,
+}
+
+/// Writes the alerts that follow from what was booked, each once, in the same transaction.
+///
+/// # Errors
+///
+/// Returns an error if the database cannot be written to: then nothing of the transaction holds.
+pub async fn raise(
+    db: &mut SqliteConnection,
+    book: &Book,
+    now: Timestamp,
+    settled: &Settled,
+) -> Result<(), StoreError> {
+    for balance in &settled.balances {
+        if let Some((customer, rule)) = book.budget(&balance.budget, now) {
+            budget(db, book, now, (customer, rule), balance).await?;
+        }
+    }
+    for id in &settled.customers {
+        if let Some(customer) = book.customers.get(id) {
+            margin(db, book, now, customer).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn budget(
+    db: &mut SqliteConnection,
+    book: &Book,
+    now: Timestamp,
+    (customer, rule): (&customers::Customer, &Rule),
+    balance: &Balance,
+) -> Result<(), StoreError> {
+    let plan = book.plan_of(customer, now);
+    let unit_name = plan.map_or("", |plan| &plan.unit_name);
+    let reached = Reached {
+        customer: named(book, customer, now),
+        budget: Some(Budget {
+            id: balance.budget.clone(),
+            unit: unit_label(rule.unit).to_owned(),
+            feature: rule.feature.clone(),
+            window: rule.cycle.label().to_owned(),
+            window_start: balance.window_start,
+        }),
+        window_start: balance.window_start,
+        thresholds: &rule.warn_at,
+        used: balance.used,
+        limit: rule.limit,
+    };
+    let used = amount(rule.unit, balance.used, "");
+    let limit = amount(rule.unit, rule.limit, unit_name);
+    let text =
+        |percent| message::budget_text(&customer.name, percent, &used, &limit, rule.cycle.label());
+    let channels = channel::set_up(&book.alerts);
+    outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
+}
+
+/// A customer without revenue is no news: the page shows it, at −100 %, from its first call on.
+async fn margin(
+    db: &mut SqliteConnection,
+    book: &Book,
+    now: Timestamp,
+    customer: &customers::Customer,
+) -> Result<(), StoreError> {
+    let zone = &book.business.zone;
+    let window = window_of(Cycle::Month { anchor: 1 }, zone, now);
+    let month = Days::month_of(window.start.date());
+    let account = account::account(db, book, customer, now).await?;
+    let limit = u64::try_from(account.prices.revenue(month)).unwrap_or(0);
+    if limit == 0 || book.alerts.margin == 0 {
+        return Ok(());
+    }
+    let cost = sqlx::query(
+        "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost FROM hourly
+         WHERE customer = $1 AND hour >= $2",
+    );
+    let cost = cost.bind(&customer.id).bind(window.id()).fetch_one(&mut *db).await?;
+    let used = u64::try_from(cost.try_get::<i64, _>("cost")?).unwrap_or(0);
+    let reached = Reached {
+        customer: named(book, customer, now),
+        budget: None,
+        window_start: u64::try_from(window.id()).unwrap_or(0),
+        thresholds: &[book.alerts.margin],
+        used,
+        limit,
+    };
+    let (cost, revenue) = (usd(used.into()), price(limit.into()));
+    let text = |percent| message::margin_text(&customer.name, percent, &cost, &revenue);
+    let channels = channel::set_up(&book.alerts);
+    outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
+}
+
+fn named(book: &Book, customer: &customers::Customer, now: Timestamp) -> Customer {
+    let plan = book.plan_of(customer, now).map(|plan| plan.name.clone());
+    Customer {
+        id: customer.id.clone(),
+        name: customer.name.clone(),
+        plan: plan.unwrap_or_default(),
+    }
+}
+
+/// An amount of a budget for people; `unit_name` is how the plan calls its own unit.
+pub(crate) fn amount(unit: Unit, amount: u64, unit_name: &str) -> String {
+    let counted = |name: &str| format!("{} {name}", grouped(amount.into())).trim_end().to_owned();
+    match unit {
+        Unit::Usd => price(amount.into()),
+        Unit::Tokens => counted("tokens"),
+        Unit::Requests => counted("requests"),
+        Unit::Units => counted(unit_name),
+    }
+}
+
+const fn unit_label(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Usd => "usd",
+        Unit::Tokens => "tokens",
+        Unit::Requests => "requests",
+        Unit::Units => "units",
+    }
+}
