@@ -99,4 +99,7 @@ built=$target_dir/$target/release/tollgate.wasm
 cmp -s "$built" target/tollgate.wasm || cp "$built" target/tollgate.wasm
 size=$(wc -c <target/tollgate.wasm)
 echo "target/tollgate.wasm: $size bytes, of at most ${WASM_LIMIT:?}"
-[ "$size" -le "$WASM_LIMIT" ]
+if [ "$size" -gt "$WASM_LIMIT" ]; then
+    echo "too large: find what made it grow, or raise WASM_LIMIT in the Makefile" >&2
+    exit 1
+fi
