@@ -4,7 +4,11 @@
 //! comparison takes tells nothing. The admin's cookie is signed with the token's digest: it needs
 //! no store, and a new token ends every session.
 
-use std::fmt;
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+};
 
 use axum::{
     extract::{Form, Request, State},
@@ -58,7 +62,7 @@ impl Keys {
     fn is_session(&self, cookie: &str, now_ms: i64) -> bool {
         let Some((until, _)) = cookie.split_once('.') else { return false };
         until.parse::<i64>().is_ok_and(|until| until > now_ms)
-            && same(&digest(cookie), &digest(&self.session(until)))
+            && same(&digest(cookie), &digest(self.session(until)))
     }
 
     /// A cookie that is good until then: the time, and the same signed.
@@ -141,6 +145,30 @@ pub fn digest(text: impl AsRef<[u8]>) -> Digest {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The digest that such a text stands for.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Digest> {
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut digest = Digest::default();
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// Bytes that nobody can guess.
+///
+/// # Errors
+///
+/// Returns an error if the system has none.
+pub fn random() -> io::Result<Digest> {
+    let mut bytes = Digest::default();
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn same(left: &Digest, right: &Digest) -> bool {

@@ -3,9 +3,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::{
+    acquaintance::Acquaintances,
     auth::Keys,
     clock::Clock,
     customers::{Book, Fault},
+    metrics::Metrics,
     store::Store,
 };
 
@@ -18,7 +20,28 @@ pub struct State {
     pub clock: Clock,
     /// Who may ask.
     pub keys: Keys,
+    /// How leases are lent.
+    pub terms: Terms,
+    /// What gateways know.
+    pub acquaintances: Acquaintances,
+    /// What was counted.
+    pub metrics: Metrics,
     books: RwLock<Books>,
+}
+
+/// How leases are lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// For how long calls may be admitted on a lease, from the grant on.
+    pub admit_ms: u64,
+    /// How much longer they may take to settle, before what is left goes to suspense.
+    pub settle_ms: u64,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { admit_ms: 30_000, settle_ms: 600_000 }
+    }
 }
 
 /// The service, as each request has it.
@@ -40,7 +63,21 @@ impl State {
     #[must_use]
     pub fn new(store: Store, clock: Clock, keys: Keys, book: Book) -> Self {
         let books = Books { book: Arc::new(book), generation: 1, faults: Vec::new() };
-        Self { store, clock, keys, books: RwLock::new(books) }
+        Self {
+            store,
+            clock,
+            keys,
+            terms: Terms::default(),
+            acquaintances: Acquaintances::default(),
+            metrics: Metrics::default(),
+            books: RwLock::new(books),
+        }
+    }
+
+    /// The same, with leases lent in this way.
+    #[must_use]
+    pub fn with_terms(self, terms: Terms) -> Self {
+        Self { terms, ..self }
     }
 
     /// The customers as they are.

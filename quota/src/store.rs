@@ -38,8 +38,8 @@ impl Store {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY);
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone());
-        let write = write.await?;
+        let write = SqlitePoolOptions::new().max_connections(1).acquire_timeout(BUSY);
+        let write = write.connect_with(options.clone()).await?;
         migrate(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(READERS);
         let read = read.connect_lazy_with(options.read_only(true));
@@ -59,6 +59,16 @@ impl Store {
     #[must_use]
     pub const fn reader(&self) -> &Pool<Db> {
         &self.read
+    }
+
+    /// Finds out whether the database can be read and written.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if it cannot.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.read).await?;
+        self.begin().await?.rollback().await
     }
 
     /// Waits for what is under way, and closes the file.
@@ -95,7 +105,19 @@ async fn migrate(pool: &Pool<Db>) -> Result<(), StoreError> {
 
 /// What makes the tables, in order. Only ever appended to.
 const MIGRATIONS: &[&str] = &[include_str!("../migrations/0001.sql")];
-/// How long another process may hold the file.
+/// How long to wait for the one who writes.
 const BUSY: Duration = Duration::from_secs(5);
 /// How many may read at a time.
 const READERS: u32 = 4;
+
+/// An amount as a column holds it. What is too large stops at the largest.
+#[must_use]
+pub fn column(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
+/// A column as an amount. No amount is ever written below zero.
+#[must_use]
+pub fn amount(column: i64) -> u64 {
+    u64::try_from(column).unwrap_or(0)
+}

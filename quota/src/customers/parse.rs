@@ -10,7 +10,7 @@ use tollgate::{
 
 use self::raw::{File, Limit};
 use super::{Alerts, Book, Business, Customer, Plan, Rule, Secret, Since, Webhook, kind};
-use crate::{calendar::Cycle, yaml::Document};
+use crate::{auth, calendar::Cycle, yaml::Document};
 
 mod raw;
 
@@ -27,9 +27,17 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.place())
+    }
+}
+
+impl Fault {
+    /// What is wrong with which place, without its line.
+    #[must_use]
+    pub fn place(&self) -> String {
         match self.path.as_str() {
-            "" => write!(f, "line {}: {}", self.line, self.what),
-            path => write!(f, "line {}: `{path}` {}", self.line, self.what),
+            "" => self.what.clone(),
+            path => format!("`{path}` {}", self.what),
         }
     }
 }
@@ -135,7 +143,7 @@ impl Faults {
         let plans = self.plans(book, &format!("{path}.plan"), raw.plan.0);
         let revenue = raw.revenue.map(|amount| self.dollars(&format!("{path}.revenue"), &amount));
         let token = raw.token_sha256.and_then(|text| {
-            let token = digest(&text);
+            let token = auth::unhex(&text);
             if token.is_none() {
                 self.add(format!("{path}.token_sha256"), "must be 64 hexadecimal digits");
             }
@@ -325,18 +333,6 @@ struct Defaults<'a> {
 fn is_id(text: &str) -> bool {
     let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
     (1..=MAX_ID).contains(&text.len()) && !text.contains(odd)
-}
-
-fn digest(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (at, byte) in digest.iter_mut().enumerate() {
-        let at = at.saturating_mul(2);
-        *byte = u8::from_str_radix(text.get(at..at.saturating_add(2))?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// Told unless the file says otherwise, in percent of a limit.

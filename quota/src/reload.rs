@@ -1,0 +1,115 @@
+//! `customers.yaml`, read at the start and again whenever it changes.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+
+use crate::{
+    customers::{Book, Fault},
+    state::{Shared, State},
+    store::{StoreError, Tx, column},
+};
+
+/// Reads the file.
+///
+/// # Errors
+///
+/// Returns everything that is wrong with it.
+pub fn read(path: &Path) -> Result<Book, Vec<Fault>> {
+    text(path).and_then(|text| Book::parse(&text))
+}
+
+/// Looks at the file every second, for as long as it is polled, and takes what has changed.
+pub async fn watch(state: Shared, path: PathBuf) {
+    let mut last = text(&path);
+    loop {
+        tokio::time::sleep(PAUSE).await;
+        let now = text(&path);
+        if now == last {
+            continue;
+        }
+        take(&state, now.clone().and_then(|text| Book::parse(&text))).await;
+        last = now;
+    }
+}
+
+/// Takes a newer file, unless it has faults: then the last good one stays.
+async fn take(state: &State, read: Result<Book, Vec<Fault>>) {
+    state.metrics.reloaded(read.is_ok());
+    match &read {
+        Ok(book) => {
+            tracing::info!(customers = book.customers.len(), "customers.yaml is in force");
+            if let Err(error) = remember(state, book).await {
+                tracing::error!(%error, "what customers pay could not be written down");
+            }
+        }
+        Err(faults) => {
+            for fault in faults {
+                tracing::error!("customers.yaml: {fault}; the last good one stays in force");
+            }
+        }
+    }
+    state.renew(read);
+}
+
+/// Writes down which plan each customer has and what it pays, where that has changed.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn remember(state: &State, book: &Book) -> Result<(), StoreError> {
+    let now = state.clock.now();
+    let mut tx = state.store.begin().await?;
+    for customer in book.customers.values() {
+        let plan = book.plan_of(customer, now).map_or("", |plan| &plan.name);
+        let revenue = column(book.revenue_of(customer, now).nanos());
+        stand(&mut tx, &customer.id, plan, revenue, now).await?;
+    }
+    tx.commit().await
+}
+
+async fn stand(
+    tx: &mut Tx,
+    customer: &str,
+    plan: &str,
+    revenue: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let last = sqlx::query(
+        "SELECT plan, revenue FROM standing WHERE customer = $1 ORDER BY since_ms DESC LIMIT 1",
+    );
+    let last = last.bind(customer).fetch_optional(&mut **tx).await?;
+    let since_ms = match &last {
+        None => 0,
+        Some(row) if row.try_get::<&str, _>(0)? == plan && row.try_get::<i64, _>(1)? == revenue => {
+            return Ok(());
+        }
+        Some(_) => now.as_millisecond(),
+    };
+    let upsert = sqlx::query(
+        "INSERT INTO standing (customer, since_ms, plan, revenue) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (customer, since_ms) DO UPDATE SET plan = excluded.plan, \
+         revenue = excluded.revenue",
+    );
+    let upsert = upsert.bind(customer).bind(since_ms).bind(plan).bind(revenue);
+    upsert.execute(&mut **tx).await.map(drop)
+}
+
+/// The text of the file, or why there is none.
+fn text(path: &Path) -> Result<String, Vec<Fault>> {
+    fs::read_to_string(path).map_err(|error| {
+        let what = match error.kind() {
+            io::ErrorKind::InvalidData => "must be UTF-8".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        };
+        vec![Fault { line: 1, path: String::new(), what }]
+    })
+}
+
+/// How long a change may go unseen.
+const PAUSE: Duration = Duration::from_secs(1);

@@ -1,0 +1,179 @@
+//! The service from start to end.
+
+use std::{
+    env, error, fmt::Write as _, future::IntoFuture as _, io, net::SocketAddr, path::PathBuf,
+    sync::Arc, time::Duration,
+};
+
+use jiff::Timestamp;
+use sqlx::Row as _;
+use tokio::{net::TcpListener, signal::unix, sync::watch, task::JoinHandle};
+
+use crate::{
+    alert,
+    auth::{self, Digest, Keys},
+    clock::Clock,
+    lending, reload, serve,
+    state::{Shared, State, Terms},
+    store::{Store, StoreError},
+};
+
+/// What the command line says.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// `customers.yaml`.
+    pub config: PathBuf,
+    /// The database file.
+    pub db: PathBuf,
+    /// The gateway port.
+    pub listen: SocketAddr,
+    /// The admin port.
+    pub admin: SocketAddr,
+    /// Whether everybody may be a gateway.
+    pub insecure_no_auth: bool,
+    /// What time it is, if not now.
+    pub now: Option<Timestamp>,
+    /// How leases are lent.
+    pub terms: Terms,
+}
+
+/// Any reason not to start.
+type Fault = Box<dyn error::Error + Send + Sync>;
+
+/// Runs until it is told to end: by SIGTERM, or by Ctrl-C.
+///
+/// # Errors
+///
+/// Returns why it could not start, or go on.
+pub fn run(setup: Setup) -> Result<(), Fault> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(serve(setup))
+}
+
+async fn serve(setup: Setup) -> Result<(), Fault> {
+    let book = reload::read(&setup.config).map_err(|faults| {
+        let mut text = format!("{} cannot be used:", setup.config.display());
+        for fault in faults {
+            let _ = write!(text, "\n  {fault}");
+        }
+        text
+    })?;
+    let gateway = gateway_key(setup.insecure_no_auth)?;
+    let store =
+        Store::open(&setup.db).await.map_err(|error| format!("{}: {error}", setup.db.display()))?;
+    let admin = admin_key(&store).await?;
+    let clock = setup.now.map_or_else(Clock::default, Clock::set_to);
+    let state = State::new(store, clock, Keys::new(gateway, admin), book);
+    let state: Shared = Arc::new(state.with_terms(setup.terms));
+    reload::remember(&state, &state.book()).await?;
+    let gateways = bind(setup.listen).await?;
+    let admins = bind(setup.admin).await?;
+    tracing::info!(gateways = %gateways.local_addr()?, admin = %admins.local_addr()?, "ready");
+    let tasks = [
+        tokio::spawn(reload::watch(state.clone(), setup.config)),
+        tokio::spawn(sweep(state.clone())),
+        tokio::spawn(alert::run(state.clone())),
+    ];
+    let (end, ends) = watch::channel(());
+    let ports = [
+        port(gateways, serve::gateway_port(state.clone()), ends.clone()),
+        port(admins, serve::admin_port(state.clone()), ends),
+    ];
+    told_to_end().await?;
+    tracing::info!("ending: what is under way is answered first");
+    drop(end);
+    for port in ports {
+        // Whoever holds a connection open does not keep the service from ending.
+        if let Ok(ended) = tokio::time::timeout(GRACE, port).await {
+            ended??;
+        }
+    }
+    for task in tasks {
+        task.abort();
+    }
+    state.store.close().await;
+    Ok(())
+}
+
+fn port(
+    listener: TcpListener,
+    router: axum::Router,
+    mut ends: watch::Receiver<()>,
+) -> JoinHandle<io::Result<()>> {
+    let ended = async move {
+        // It is dropped, never sent to.
+        let _ = ends.changed().await;
+    };
+    tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(ended).into_future())
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {
+    TcpListener::bind(address).await.map_err(|error| format!("{address}: {error}").into())
+}
+
+async fn told_to_end() -> io::Result<()> {
+    let mut terminate = unix::signal(unix::SignalKind::terminate())?;
+    let mut interrupt = unix::signal(unix::SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => (),
+        _ = interrupt.recv() => (),
+    }
+    Ok(())
+}
+
+/// Moves the leases of silent gateways into suspense, for as long as it is polled.
+async fn sweep(state: Shared) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        match swept(&state).await {
+            Ok(leases) => state.metrics.expired(leases),
+            Err(error) => tracing::warn!(%error, "leases could not be looked through"),
+        }
+    }
+}
+
+async fn swept(state: &State) -> Result<usize, StoreError> {
+    let now_ms = state.clock.now_ms();
+    if !lending::any_expired(state.store.reader(), now_ms).await? {
+        return Ok(0);
+    }
+    let mut tx = state.store.begin().await?;
+    let leases = lending::expire(&mut tx, now_ms).await?;
+    tx.commit().await?;
+    Ok(leases)
+}
+
+fn gateway_key(open: bool) -> Result<Option<Digest>, Fault> {
+    match env::var(GATEWAY).ok().filter(|secret| !secret.is_empty()) {
+        Some(secret) => Ok(Some(auth::digest(secret))),
+        None if open => Ok(None),
+        None => Err(format!("{GATEWAY} must be set, or --insecure-no-auth be given").into()),
+    }
+}
+
+/// The digest of the admin token: of the one in the environment, else of the one made before, else
+/// of a new one, which is printed, once.
+async fn admin_key(store: &Store) -> Result<Digest, Fault> {
+    if let Some(token) = env::var(ADMIN).ok().filter(|token| !token.is_empty()) {
+        return Ok(auth::digest(token));
+    }
+    let mut tx = store.begin().await?;
+    let made = sqlx::query("SELECT value FROM setting WHERE name = 'admin_token_sha256'");
+    if let Some(row) = made.fetch_optional(&mut *tx).await? {
+        let stored: String = row.try_get(0)?;
+        return auth::unhex(&stored).ok_or_else(|| "the stored admin token is damaged".into());
+    }
+    let token = auth::hex(&auth::random()?);
+    let digest = auth::digest(&token);
+    let insert = sqlx::query("INSERT INTO setting (name, value) VALUES ('admin_token_sha256', $1)");
+    insert.bind(auth::hex(&digest)).execute(&mut *tx).await?;
+    tx.commit().await?;
+    println!("The admin token, shown this once: {token}");
+    Ok(digest)
+}
+
+const GATEWAY: &str = "TOLLGATE_GATEWAY_SECRET";
+const ADMIN: &str = "TOLLGATE_ADMIN_TOKEN";
+/// How often silent gateways are looked for. Nothing depends on it: suspense frees nothing.
+const SWEEP: Duration = Duration::from_secs(1);
+/// How long answers under way may take at the end.
+const GRACE: Duration = Duration::from_secs(5);

@@ -1,0 +1,82 @@
+//! A customer as a gateway needs to know it.
+
+use jiff::Timestamp;
+use tollgate::sync::{self, Tenant, Unit};
+
+use crate::{
+    calendar::window_of,
+    customers::{Book, Customer, Rule},
+    lending,
+    store::{StoreError, Tx},
+};
+
+/// The customer that the gateway asked for under `name`.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn of(
+    tx: &mut Tx,
+    book: &Book,
+    customer: &Customer,
+    name: &str,
+    now: Timestamp,
+) -> Result<Tenant, StoreError> {
+    let mut tenant = definition(book, customer, name, now);
+    for budget in &mut tenant.budgets {
+        let window = i64::try_from(budget.window.id).unwrap_or(0);
+        budget.used = lending::settled(&mut **tx, &budget.id, window).await?;
+    }
+    Ok(tenant)
+}
+
+/// The same without what was used.
+#[must_use]
+pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) -> Tenant {
+    let plan = book.plan_of(customer, now);
+    let budget = |rule: &Rule| {
+        let window = window_of(rule.cycle, &book.business.zone, now);
+        sync::Budget {
+            id: customer.budget_id(rule),
+            feature: rule.feature.clone(),
+            unit: rule.unit,
+            unit_name: unit_name(rule.unit, plan.map_or("", |plan| &plan.unit_name)).to_owned(),
+            limit: rule.limit,
+            used: 0,
+            window: sync::Window {
+                id: u64::try_from(window.id()).unwrap_or(0),
+                name: rule.cycle.label().to_owned(),
+                ends_in_ms: window.ends_in_ms(now),
+                resets_at: window.resets_at(),
+            },
+            warn_at: rule.warn_at.clone(),
+            action: rule.action.clone(),
+            shadow: rule.shadow,
+        }
+    };
+    let changes_in_ms = book.plan_changes_in_ms(customer, now).unwrap_or(u64::MAX);
+    Tenant {
+        name: name.to_owned(),
+        id: customer.id.clone(),
+        plan: plan.map_or_else(String::new, |plan| plan.name.clone()),
+        suspended: customer.suspended,
+        upgrade_url: plan.map_or_else(String::new, |plan| plan.upgrade_url.clone()),
+        budgets: book.rules_of(customer, now).into_iter().map(budget).collect(),
+        ttl_ms: TTL_MS.min(changes_in_ms.max(1)),
+    }
+}
+
+/// How a unit is called in front of people. `own` is how the plan calls its own.
+#[must_use]
+pub fn unit_name(unit: Unit, own: &str) -> &str {
+    match unit {
+        Unit::Usd => "US dollars",
+        Unit::Tokens => "tokens",
+        Unit::Requests => "requests",
+        Unit::Units if own.is_empty() => "units",
+        Unit::Units => own,
+    }
+}
+
+/// A gateway that hears nothing asks again after a minute.
+const TTL_MS: u64 = 60_000;
