@@ -143,4 +143,6 @@ impl Pool {
 const SHARE: u64 = 4;
 
 #[cfg(test)]
+mod schedule;
+#[cfg(test)]
 mod tests;

@@ -181,13 +181,12 @@ impl Faults {
                     format!("must be one of the plans: there is no `{}`", since.plan),
                 );
             }
-            let from = since.from.as_deref().and_then(|text| {
-                let from = text.parse::<Date>().ok();
-                if from.is_none() {
-                    self.add(format!("{path}[{at}].from"), "must be a day such as 2026-11-30");
-                }
-                from
-            });
+            let from = since.from.as_deref().map(str::parse::<Date>);
+            if matches!(from, Some(Err(_))) {
+                self.add(format!("{path}[{at}].from"), "must be a day such as 2026-11-30");
+                continue;
+            }
+            let from = from.and_then(Result::ok);
             if plans.last().is_some_and(|before| from <= before.from) {
                 self.add(format!("{path}[{at}].from"), "must be after the `from` above it");
             }
@@ -238,8 +237,10 @@ impl Faults {
             Some(feature) => format!("{feature}.{kind}"),
             None => kind,
         });
+        if let Some(own) = &raw.warn_at {
+            self.percentages(&format!("{path}.warn_at"), own);
+        }
         let warn_at = raw.warn_at.unwrap_or_else(|| defaults.warn_at.to_vec());
-        self.percentages(&format!("{path}.warn_at"), &warn_at);
         let action = self.action(path, raw.action);
         Rule { key, feature, unit, limit, cycle, warn_at, action, shadow: raw.shadow }
     }
