@@ -83,7 +83,11 @@ prices: $(VENV) ## make the price book anew from genai-prices, and compare it wi
 	@$(STAGE) "cross-check" $(PY) prices/crosscheck.py
 
 .PHONY: bench
-bench: ## measure what the core costs per call
+bench: wasm $(VENV) $(ENVOY_READY) ## measure what the filter adds to Envoy: prints docs/measurements.md's tables
+	@$(PY) -m integration.bench
+
+.PHONY: bench-core
+bench-core: ## measure what the core costs per call, without Envoy
 	@$(CARGO) bench --locked --package tollgate
 
 .PHONY: fuzz
