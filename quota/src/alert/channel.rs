@@ -18,6 +18,11 @@ pub(crate) fn set_up(alerts: &Alerts) -> Vec<&'static str> {
     slack.into_iter().chain(webhook).collect()
 }
 
+/// How people call a channel.
+pub(crate) fn called(channel: &str) -> &'static str {
+    if channel == SLACK { "Slack" } else { "Webhook" }
+}
+
 /// A request that is ready to go. It holds secrets: it is never shown.
 pub(crate) struct Request {
     url: String,

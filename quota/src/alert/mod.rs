@@ -12,7 +12,7 @@ mod raise;
 mod retry;
 mod signature;
 
-pub(crate) use self::channel::set_up as channels;
+pub(crate) use self::channel::{called, set_up as channels};
 pub use self::deliver::run;
 pub(crate) use self::raise::amount;
 pub use self::raise::{Balance, Settled, raise};

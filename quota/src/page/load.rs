@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::chart::{self, Chart};
 use super::view::{self, Alert, Blend, Budget, Config, Delivery, Now, Page, Row, Split};
-use crate::alert::{amount, channels, outbox};
+use crate::alert::{amount, called, channels, outbox};
 use crate::calendar::window_of;
 use crate::customers::Book;
 use crate::report::account::{self, Account, Outcome};
@@ -54,7 +54,7 @@ pub(super) async fn page(state: &State) -> Result<Page, StoreError> {
         months: view::months(&blends),
         budgets: budgets(state, book).await?,
         alerts: alerts(state, &now).await?,
-        channels: channels(&book.alerts).join(" and "),
+        channels: channels(&book.alerts).into_iter().map(called).collect::<Vec<_>>().join(" and "),
         facts: view::facts(&outcomes, &total, &config),
         config,
         data: view::data(&daily, &blends),
@@ -166,7 +166,6 @@ fn config(books: &Books) -> Config {
     let faults: Vec<String> = books.faults.iter().map(ToString::to_string).collect();
     Config {
         path: "customers.yaml".to_owned(),
-        loaded: String::new(),
         fault: (!faults.is_empty()).then(|| faults.join("\n")),
     }
 }
@@ -229,7 +228,7 @@ async fn alerts(state: &State, now: &Now) -> Result<Vec<Alert>, StoreError> {
 }
 
 fn delivery(delivery: &outbox::Delivery, now_ms: i64) -> Delivery {
-    let channel = delivery.channel.as_str();
+    let channel = called(&delivery.channel);
     let (class, text) = match delivery.state.as_str() {
         "sent" => ("sent", format!("{channel}: delivered")),
         "failed" => (

@@ -183,7 +183,7 @@ async fn an_alert_is_told_once_for_each_threshold() {
             "MegaCo has used 80 % of its 2,000 AI analyses for this month: 1,600.",
         ]
     );
-    assert_eq!(page.alerts[0].deliveries[0].text, "slack: on its way");
+    assert_eq!(page.alerts[0].deliveries[0].text, "Slack: on its way");
 }
 
 #[tokio::test]

@@ -48,8 +48,6 @@ pub(crate) struct Page {
 pub(crate) struct Config {
     /// Where it is.
     pub(crate) path: String,
-    /// When what is in force was read.
-    pub(crate) loaded: String,
     /// Why the file as it is now was refused.
     pub(crate) fault: Option<String>,
 }
@@ -420,7 +418,10 @@ pub(crate) fn facts(outcomes: &[Outcome], all: &Outcome, config: &Config) -> Vec
             } else {
                 "In force".to_owned()
             },
-            note: format!("{}, read {}", config.path, config.loaded),
+            note: match config.fault {
+                Some(_) => format!("The last good {} stays in force", config.path),
+                None => format!("All that {} says", config.path),
+            },
             bad: config.fault.is_some(),
         },
     ]
