@@ -1,0 +1,8 @@
+//! The service by its ports, as the program that it is.
+
+#![cfg(test)]
+#![expect(clippy::arithmetic_side_effects, reason = "a wrong sum fails a test, and bills nobody")]
+
+mod program;
+mod support;
+mod sync;
