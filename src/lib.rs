@@ -16,6 +16,7 @@
 
 pub mod budget;
 pub mod config;
+pub mod desk;
 pub mod estimate;
 pub mod exchange;
 pub mod gate;

@@ -1,0 +1,280 @@
+//! What one worker knows of tenants and their budgets, and what it has to tell the service.
+//!
+//! A call is decided from memory. Only where memory has no answer — a tenant seen for the first
+//! time, a lease that ran out — the call waits for one ask, together with all others that wait. If
+//! the service is away, the operator's policy decides, and every call let through without a lease
+//! is booked as such.
+
+mod book;
+mod tenants;
+
+pub use book::{Book, Sender};
+pub use tenants::{Known, Standing, Tenants};
+
+use crate::budget::{self, Consequence, Expected, Used};
+use crate::shared::Shared;
+use crate::slice::{self, Short, Slices};
+use crate::sync::{Charge, Unit, Want};
+
+/// What a call has been given of one budget. It is settled exactly once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Hold {
+    budget: String,
+    window: u64,
+    unit: Unit,
+    /// How much is held; `None` where the call passed without.
+    held: Option<u64>,
+    /// Whether the budget stands in the configuration, and no service keeps its ledger.
+    local: bool,
+}
+
+/// What is decided about a call.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passes.
+    Pass(Vec<Hold>, Option<Mark>),
+    /// It passes on another model, for the budget of this id.
+    Downgrade(Vec<Hold>, String, String),
+    /// It is refused.
+    Refuse(Refused),
+    /// It waits for the service.
+    Wait,
+}
+
+/// Why a call that passes is marked, and by which budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// A threshold has been reached, or a limit that only warns.
+    Warn(String),
+    /// A limit has been reached that is only watched.
+    Shadow(String),
+}
+
+/// A refusal in a customer's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The budget, or `None` where there is another reason.
+    pub budget: Option<String>,
+    /// The status.
+    pub status: u16,
+    /// The code for programs.
+    pub code: &'static str,
+    /// The sentence.
+    pub message: String,
+    /// In how many seconds it is worth while to try again.
+    pub retry_after: Option<u64>,
+}
+
+/// What becomes of a call that cannot be decided because the service is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It passes, and is booked as not covered by a lease.
+    #[default]
+    Allow,
+    /// It is refused with 503.
+    Refuse,
+}
+
+/// A call that asks to be let through.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'a> {
+    /// The feature that makes it.
+    pub feature: Option<&'a str>,
+    /// The model that it asks for.
+    pub model: Option<&'a str>,
+    /// What it may take.
+    pub expected: Expected,
+    /// Whether its model can still be changed.
+    pub can_change: bool,
+    /// Whether it may wait for the service.
+    pub can_wait: bool,
+}
+
+/// One worker's memory of budgets.
+#[derive(Debug, Default)]
+pub struct Desk {
+    /// Who is known.
+    pub tenants: Tenants,
+    /// What is to be told, and what has been asked.
+    pub book: Book,
+    slices: Slices,
+}
+
+impl Desk {
+    /// Decides about a call of a known tenant: all budgets that apply are taken, or none.
+    pub fn admit(
+        &mut self,
+        shared: &mut impl Shared,
+        known: &Known,
+        call: Call<'_>,
+        on_failure: OnFailure,
+        now_ms: u64,
+    ) -> Verdict {
+        if known.tenant.suspended {
+            return Verdict::Refuse(suspended());
+        }
+        let mut holds = Vec::with_capacity(known.tenant.budgets.len());
+        let (mut strictest, mut warned): (Option<(Consequence, usize)>, Option<String>) =
+            (None, None);
+        let mut waits = false;
+        for (at, budget) in known.tenant.budgets.iter().enumerate() {
+            if !budget::applies(budget, call.feature) {
+                continue;
+            }
+            if budget::warns(budget, budget.used) {
+                warned.get_or_insert_with(|| budget.id.clone());
+            }
+            let (window, need) = (budget.window.id, call.expected.hold(budget.unit));
+            let taken = self.slices.take(shared, &budget.id, window, need, now_ms);
+            let leased = taken.is_ok();
+            match taken {
+                Ok(()) => {}
+                Err(short) if known.local || short == Short::Empty => {
+                    let mut next = budget::consequence(budget, call.model);
+                    if matches!(next, Consequence::Downgrade(_)) && !call.can_change {
+                        next = Consequence::Refuse;
+                    }
+                    if strictest.as_ref().is_none_or(|(worst, _)| next > *worst) {
+                        strictest = Some((next, at));
+                    }
+                }
+                Err(_) if call.can_wait && !self.book.is_away(now_ms) => {
+                    waits = true;
+                    let want = need.saturating_mul(AHEAD);
+                    self.book.want(Want { budget: budget.id.clone(), window, need, want });
+                }
+                Err(_) if on_failure == OnFailure::Refuse && !budget.shadow => {
+                    self.release(shared, holds);
+                    return Verdict::Refuse(unavailable());
+                }
+                Err(_) => self.book.note_unleased(),
+            }
+            holds.push(Hold {
+                budget: budget.id.clone(),
+                window,
+                unit: budget.unit,
+                held: leased.then_some(need),
+                local: known.local,
+            });
+        }
+        let culprit = strictest.as_ref().and_then(|&(_, at)| known.tenant.budgets.get(at));
+        match (strictest.map(|(consequence, _)| consequence), culprit) {
+            (Some(Consequence::Refuse), Some(budget)) => {
+                self.release(shared, holds);
+                let (status, message) = budget::refusal(&known.tenant, budget);
+                let ends = known.ends_ms(budget).saturating_sub(now_ms);
+                Verdict::Refuse(Refused {
+                    budget: Some(budget.id.clone()),
+                    status,
+                    code: "budget_exceeded",
+                    message,
+                    retry_after: Some(ends.div_ceil(1_000)),
+                })
+            }
+            _ if waits => {
+                self.release(shared, holds);
+                Verdict::Wait
+            }
+            (Some(Consequence::Downgrade(to)), Some(budget)) => {
+                Verdict::Downgrade(holds, to, budget.id.clone())
+            }
+            (Some(Consequence::Warn), Some(budget)) => {
+                Verdict::Pass(holds, Some(Mark::Warn(budget.id.clone())))
+            }
+            (Some(Consequence::Shadow), Some(budget)) if warned.is_none() => {
+                Verdict::Pass(holds, Some(Mark::Shadow(budget.id.clone())))
+            }
+            _ => Verdict::Pass(holds, warned.map(Mark::Warn)),
+        }
+    }
+
+    /// Settles what a call has been given with what it used, and tells what it is charged.
+    pub fn settle(
+        &mut self,
+        shared: &mut impl Shared,
+        holds: Vec<Hold>,
+        used: &Used,
+    ) -> Vec<Charge> {
+        let mut charges = Vec::with_capacity(holds.len());
+        for Hold { budget, window, unit, held, local } in holds {
+            let amount = used.amount(unit);
+            let beyond = match held {
+                Some(held) => self.slices.put(shared, &budget, window, held, amount),
+                None => amount,
+            };
+            if local && beyond > 0 {
+                // Where this fails, the overrun is not made up for; it stands in the row.
+                let _ = slice::owe(shared, &budget, window, beyond);
+            }
+            charges.push(Charge { budget, window, amount, beyond });
+        }
+        charges.retain(|charge| charge.amount > 0);
+        charges
+    }
+
+    /// Gives back what a call has been given and will not use.
+    pub fn release(&mut self, shared: &mut impl Shared, holds: Vec<Hold>) {
+        for Hold { budget, window, held, .. } in holds {
+            if let Some(held) = held {
+                self.slices.put(shared, &budget, window, held, 0);
+            }
+        }
+    }
+
+    /// Gives back what is not likely to be used, and asks for more where a lease is low.
+    pub fn tick(&mut self, shared: &mut impl Shared, now_ms: u64) {
+        self.book.lend_again(shared, now_ms);
+        for activity in self.slices.tick(shared) {
+            if self.tenants.is_local(&activity.budget) {
+                continue;
+            }
+            let slice::Activity { budget, window, pace, idle } = activity;
+            if idle {
+                let amount = slice::drain(shared, &budget, window).unwrap_or(0);
+                self.book.give_back(budget, window, amount);
+                continue;
+            }
+            let Some(lease) = slice::Lease::of(shared, &budget) else { continue };
+            let low = lease.available < pace.saturating_mul(LOW_TICKS);
+            let old = lease.until_ms.saturating_sub(now_ms) < RENEW_MS;
+            if lease.window == window && (low || old) {
+                let want = if low { pace.saturating_mul(AHEAD) } else { 0 };
+                self.book.want(Want { budget, window, need: 0, want });
+            }
+        }
+    }
+}
+
+/// What a call is told when the service is away and the operator wants it refused then.
+#[must_use]
+pub fn unavailable() -> Refused {
+    Refused {
+        budget: None,
+        status: 503,
+        code: "quota_unavailable",
+        message: UNAVAILABLE.to_owned(),
+        retry_after: None,
+    }
+}
+
+fn suspended() -> Refused {
+    Refused {
+        budget: None,
+        status: 403,
+        code: "tenant_suspended",
+        message: SUSPENDED.to_owned(),
+        retry_after: None,
+    }
+}
+
+const UNAVAILABLE: &str = "Usage limits cannot be checked at the moment. Try again shortly.";
+const SUSPENDED: &str = "This account is suspended. Contact support to resume.";
+/// So many holds, or ticks of the current pace, are asked for at once.
+const AHEAD: u64 = 10;
+/// A lease that lasts for fewer ticks than this is low.
+const LOW_TICKS: u64 = 3;
+/// A lease in use is renewed when it has less time than this: a third of what it is given.
+const RENEW_MS: u64 = 10_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! What is to be told to the service, and what it has been asked.
+//!
+//! One ask is under way at a time. An ask without an answer is sent again as it was, under the same
+//! number, so that the service can tell it from a new one: nothing is counted or lent twice.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::tenants::Tenants;
+use crate::shared::Shared;
+use crate::slice::{Loan, lend};
+use crate::sync::{Answer, Ask, Return, Row, VERSION, Want};
+
+/// One worker's correspondence with the service.
+#[derive(Debug, Default)]
+pub struct Book {
+    rows: VecDeque<Row>,
+    wants: BTreeMap<String, Want>,
+    returns: Vec<Return>,
+    /// What was lent and could not be added to its lease yet.
+    unlent: Vec<(String, Loan)>,
+    /// The last ask, until it is answered.
+    open: Option<Ask>,
+    /// Whether it is under way.
+    sent: bool,
+    seq: u64,
+    failures: u32,
+    away_until_ms: u64,
+    lost: u64,
+    unleased: u64,
+}
+
+impl Book {
+    /// Puts down a call that has ended.
+    pub fn add(&mut self, row: Row) {
+        if self.rows.len() >= MAX_ROWS {
+            // The oldest row goes: the access log still has it.
+            self.rows.pop_front();
+            self.lost = self.lost.saturating_add(1);
+        }
+        self.rows.push_back(row);
+    }
+
+    /// Puts down a wish. A later one for the same budget adds to it.
+    pub fn want(&mut self, want: Want) {
+        let old = self.wants.entry(want.budget.clone()).or_default();
+        *old = Want {
+            need: want.need.max(old.need),
+            want: want.want.max(old.want).max(want.need),
+            ..want
+        };
+    }
+
+    /// Puts down what is given back.
+    pub fn give_back(&mut self, budget: String, window: u64, amount: u64) {
+        if amount > 0 {
+            self.returns.push(Return { budget, window, amount });
+        }
+    }
+
+    /// Counts a call that passed without a lease because the service was away.
+    pub const fn note_unleased(&mut self) {
+        self.unleased = self.unleased.saturating_add(1);
+    }
+
+    /// Takes the numbers of rows that were lost, and of calls that passed without a lease.
+    pub const fn take_counts(&mut self) -> (u64, u64) {
+        (core::mem::replace(&mut self.lost, 0), core::mem::replace(&mut self.unleased, 0))
+    }
+
+    /// Whether the service is taken to be away, so that nobody should wait for it.
+    #[must_use]
+    pub const fn is_away(&self, now_ms: u64) -> bool {
+        now_ms < self.away_until_ms
+    }
+
+    /// The ask to be sent now, if one is due. It must be answered by [`Book::on_answer`] or
+    /// [`Book::on_failure`].
+    pub fn next(&mut self, tenants: &mut Tenants, from: &Sender, now_ms: u64) -> Option<Ask> {
+        if self.sent || self.is_away(now_ms) {
+            return None;
+        }
+        if self.open.is_none() {
+            let idle = self.rows.is_empty() && self.wants.is_empty() && self.returns.is_empty();
+            if idle && !tenants.has_asks() {
+                return None;
+            }
+            self.seq = self.seq.saturating_add(1);
+            let rows = self.rows.len().min(MAX_ROWS_AT_ONCE);
+            self.open = Some(Ask {
+                v: VERSION,
+                gateway: from.gateway.clone(),
+                node: from.node.clone(),
+                worker: from.worker,
+                seq: self.seq,
+                rows: self.rows.drain(..rows).collect(),
+                tenants: tenants.take_asks(),
+                wants: core::mem::take(&mut self.wants).into_values().collect(),
+                returns: core::mem::take(&mut self.returns),
+            });
+        }
+        self.sent = true;
+        self.open.clone()
+    }
+
+    /// Takes in an answer. One to another ask than the open one is too late, and passed over.
+    pub fn on_answer(
+        &mut self,
+        tenants: &mut Tenants,
+        shared: &mut impl Shared,
+        answer: Answer,
+        now_ms: u64,
+    ) {
+        if self.open.as_ref().is_none_or(|ask| ask.seq != answer.seq) {
+            return;
+        }
+        (self.open, self.sent, self.failures, self.away_until_ms) = (None, false, 0, 0);
+        for tenant in answer.tenants {
+            tenants.learn(shared, tenant, now_ms);
+        }
+        for name in answer.unknown {
+            tenants.learn_unknown(name, now_ms);
+        }
+        let loans = answer.grants.into_iter().map(|grant| {
+            let until_ms = now_ms.saturating_add(grant.admit_ms);
+            let (window, amount, left) = (grant.window, grant.amount, grant.left);
+            (grant.budget, Loan { window, amount, left, until_ms })
+        });
+        self.unlent.extend(loans);
+        self.lend_again(shared, now_ms);
+    }
+
+    /// Notes that the open ask has failed. It is sent again after a while that grows.
+    pub fn on_failure(&mut self, from: &Sender, now_ms: u64) {
+        self.sent = false;
+        self.failures = self.failures.saturating_add(1).min(MAX_DOUBLINGS);
+        let wait = FIRST_WAIT_MS.saturating_mul(1 << self.failures.saturating_sub(1));
+        // Workers that failed together do not come back together.
+        let spread = from.worker.saturating_mul(137) % FIRST_WAIT_MS;
+        self.away_until_ms = now_ms.saturating_add(wait).saturating_add(spread);
+    }
+
+    /// Adds loans to their leases, for which others were too fast before.
+    pub fn lend_again(&mut self, shared: &mut impl Shared, now_ms: u64) {
+        self.unlent.retain(|(budget, loan)| lend(shared, budget, *loan, now_ms).is_err());
+    }
+}
+
+/// Who asks.
+#[derive(Clone, Debug, Default)]
+pub struct Sender {
+    /// The incarnation of this process.
+    pub gateway: String,
+    /// Envoy's name for itself.
+    pub node: String,
+    /// This worker's number.
+    pub worker: u64,
+}
+
+/// Rows that wait for the service: some minutes of a busy worker, and some ten megabytes.
+const MAX_ROWS: usize = 20_000;
+/// Rows in one ask: some hundred kilobytes.
+const MAX_ROWS_AT_ONCE: usize = 1_000;
+/// The wait after the first failure.
+const FIRST_WAIT_MS: u64 = 1_000;
+/// The wait doubles so many times less one: to 16 seconds.
+const MAX_DOUBLINGS: u32 = 5;

@@ -1,0 +1,275 @@
+use super::*;
+use crate::shared::{Conflict, Version};
+use crate::sync::{Action, Answer, Ask, Budget, Grant, Row, Tenant, Window};
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A store without races, shared by all desks of a test.
+#[derive(Clone, Default)]
+struct Store(Rc<RefCell<BTreeMap<String, (Vec<u8>, u32)>>>);
+
+impl Shared for Store {
+    fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {
+        self.0.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
+    }
+
+    fn store(&mut self, key: &str, value: &[u8], version: Option<Version>) -> Result<(), Conflict> {
+        let mut values = self.0.borrow_mut();
+        let at = values.get(key).map_or(0, |(_, version)| *version);
+        if version.map_or(0, |version| version.0) != at {
+            return Err(Conflict);
+        }
+        values.insert(key.into(), (value.to_vec(), at + 1));
+        Ok(())
+    }
+}
+
+fn budget(id: &str, action: Action, limit: u64) -> Budget {
+    let window = Window { id: 1, name: "month".into(), ends_in_ms: 60_000, ..Window::default() };
+    Budget { id: id.into(), unit: Unit::Tokens, action, limit, window, ..Budget::default() }
+}
+
+fn refuse() -> Action {
+    Action::Refuse { status: 429, message: String::new() }
+}
+
+fn tenant(budgets: Vec<Budget>) -> Tenant {
+    Tenant { name: "acme".into(), id: "acme".into(), budgets, ttl_ms: 30_000, ..Tenant::default() }
+}
+
+fn known(budgets: Vec<Budget>) -> Known {
+    Known { tenant: tenant(budgets), told_ms: 0, local: false }
+}
+
+fn call(tokens: u64) -> Call<'static> {
+    let expected = Expected { nano_usd: 0, tokens };
+    Call { feature: Some("chat"), model: Some("big"), expected, can_change: true, can_wait: true }
+}
+
+fn sender(worker: u64) -> Sender {
+    Sender { gateway: "g".into(), node: String::new(), worker }
+}
+
+/// A service that answers one ask with these loans.
+fn answer(desk: &mut Desk, store: &mut Store, grants: &[(&str, u64, u64)]) -> Ask {
+    let Desk { tenants, book, .. } = desk;
+    let ask = book.next(tenants, &sender(1), 0).unwrap();
+    let grants = grants.iter().map(|&(budget, amount, left)| Grant {
+        budget: budget.into(),
+        window: 1,
+        amount,
+        left,
+        admit_ms: 30_000,
+    });
+    let answer = Answer { seq: ask.seq, grants: grants.collect(), ..Answer::default() };
+    book.on_answer(tenants, store, answer, 0);
+    ask
+}
+
+fn passed(verdict: Verdict) -> Vec<Hold> {
+    match verdict {
+        Verdict::Pass(holds, None) => holds,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn code(verdict: &Verdict) -> &str {
+    match verdict {
+        Verdict::Refuse(refused) => refused.code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_call_waits_once_for_a_lease_and_then_is_decided_from_memory() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    let mut same = store.clone();
+    let mut admit =
+        |desk: &mut Desk, n| desk.admit(&mut same, &known, call(n), OnFailure::Allow, 0);
+    assert_eq!(admit(&mut desk, 100), Verdict::Wait);
+    let ask = answer(&mut desk, &mut store, &[("b", 250, 0)]);
+    assert_eq!((ask.wants[0].need, ask.wants[0].want), (100, 1_000));
+    let first = passed(admit(&mut desk, 100));
+    let second = passed(admit(&mut desk, 100));
+    assert_eq!(code(&admit(&mut desk, 100)), "budget_exceeded", "the service has no more");
+    let used = Used { tokens: 30, ..Used::default() };
+    let charges = desk.settle(&mut store, first, &used);
+    assert_eq!((charges[0].amount, charges[0].beyond), (30, 0));
+    passed(admit(&mut desk, 100));
+    desk.release(&mut store, second);
+    passed(admit(&mut desk, 100));
+}
+
+#[test]
+fn all_budgets_are_taken_or_none() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let both = known(vec![budget("a", refuse(), 9), budget("b", refuse(), 9)]);
+    let only = known(vec![budget("a", refuse(), 9)]);
+    assert_eq!(desk.admit(&mut store, &both, call(5), OnFailure::Allow, 0), Verdict::Wait);
+    answer(&mut desk, &mut store, &[("a", 9, 0), ("b", 3, 0)]);
+    assert_eq!(
+        code(&desk.admit(&mut store, &both, call(5), OnFailure::Allow, 0)),
+        "budget_exceeded"
+    );
+    passed(desk.admit(&mut store, &only, call(9), OnFailure::Allow, 0));
+}
+
+#[test]
+fn a_budget_of_another_feature_does_not_count() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let search = Budget { feature: Some("search".into()), ..budget("b", refuse(), 0) };
+    passed(desk.admit(&mut store, &known(vec![search]), call(5), OnFailure::Allow, 0));
+}
+
+#[test]
+fn the_strictest_consequence_wins() {
+    let models = [("big".to_owned(), "small".to_owned())].into();
+    let downgrade = Action::Downgrade { models, message: String::new() };
+    let shadow = Budget { shadow: true, ..budget("s", refuse(), 0) };
+    let lists: [(Vec<Budget>, &str); 5] = [
+        (vec![shadow.clone()], "shadow s"),
+        (vec![shadow.clone(), budget("w", Action::Warn, 0)], "warn w"),
+        (vec![budget("d", downgrade.clone(), 0), budget("w", Action::Warn, 0)], "small d"),
+        (vec![budget("d", downgrade, 0), budget("r", refuse(), 0), shadow], "refuse r"),
+        (vec![Budget { warn_at: vec![80], used: 8, ..budget("h", refuse(), 10) }], "warn h"),
+    ];
+    for (budgets, expected) in lists {
+        let (mut desk, mut store) = (Desk::default(), Store::default());
+        let known = Known { local: true, ..known(budgets) };
+        for budget in &known.tenant.budgets {
+            let amount = budget.limit.saturating_sub(budget.used);
+            let loan =
+                slice::Loan { window: 1, amount: amount * 9, left: 0, until_ms: 60_000 };
+            slice::open(&mut store, &budget.id, loan).unwrap();
+        }
+        let shown = match desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0) {
+            Verdict::Pass(_, Some(Mark::Warn(id))) => format!("warn {id}"),
+            Verdict::Pass(_, Some(Mark::Shadow(id))) => format!("shadow {id}"),
+            Verdict::Downgrade(_, to, id) => format!("{to} {id}"),
+            Verdict::Refuse(refused) => format!("refuse {}", refused.budget.unwrap()),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(shown, expected);
+    }
+}
+
+#[test]
+fn a_model_that_cannot_be_changed_any_more_is_refused() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let models = [("big".to_owned(), "small".to_owned())].into();
+    let action = Action::Downgrade { models, message: String::new() };
+    let known = Known { local: true, ..known(vec![budget("d", action, 0)]) };
+    let late = Call { can_change: false, ..call(5) };
+    assert_eq!(code(&desk.admit(&mut store, &known, late, OnFailure::Allow, 0)), "budget_exceeded");
+}
+
+#[test]
+fn the_service_away_means_what_the_operator_said() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    assert_eq!(desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0), Verdict::Wait);
+    let first = desk.book.next(&mut desk.tenants, &sender(1), 0).unwrap();
+    desk.book.on_failure(&sender(1), 0);
+    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), 500), None, "not so soon again");
+    let holds = passed(desk.admit(&mut store, &known, call(5), OnFailure::Allow, 500));
+    let charges = desk.settle(&mut store, holds, &Used { tokens: 7, ..Used::default() });
+    assert_eq!((charges[0].amount, charges[0].beyond), (7, 7));
+    assert_eq!(desk.book.take_counts(), (0, 1));
+    assert_eq!(
+        code(&desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 500)),
+        "quota_unavailable"
+    );
+    let again = desk.book.next(&mut desk.tenants, &sender(1), 5_000).unwrap();
+    assert_eq!(again, first, "the same ask under the same number");
+}
+
+#[test]
+fn a_late_answer_is_not_lent_twice() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    let Verdict::Wait = desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0) else {
+        panic!()
+    };
+    let ask = answer(&mut desk, &mut store, &[("b", 10, 0)]);
+    let again = Answer {
+        seq: ask.seq,
+        grants: vec![Grant { budget: "b".into(), window: 1, amount: 10, ..Grant::default() }],
+        ..Answer::default()
+    };
+    desk.book.on_answer(&mut desk.tenants, &mut store, again, 0);
+    assert_eq!(slice::Lease::of(&store, "b").unwrap().available, 10);
+}
+
+#[test]
+fn one_worker_asks_for_a_name_and_all_learn_of_it() {
+    let mut store = Store::default();
+    let (mut one, mut two) = (Desk::default(), Desk::default());
+    for _ in 0..32 {
+        assert_eq!(one.tenants.standing(&mut store, "acme", 0), Standing::Asked);
+        assert_eq!(two.tenants.standing(&mut store, "acme", 0), Standing::Asked);
+    }
+    assert_eq!((one.tenants.take_asks(), two.tenants.take_asks()), (vec!["acme".into()], vec![]));
+    one.tenants.learn(&mut store, tenant(Vec::new()), 0);
+    let Standing::Known(known) = two.tenants.standing(&mut store, "acme", 10) else { panic!() };
+    assert_eq!(known.tenant.id, "acme");
+    assert_eq!(
+        two.tenants.standing(&mut store, "acme", 40_000),
+        Standing::Asked,
+        "too old by then"
+    );
+    assert!(two.tenants.last_known(&store, "acme", 40_000).is_some());
+}
+
+#[test]
+fn a_flood_of_names_costs_nothing_that_lasts() {
+    let (mut store, mut desk) = (Store::default(), Desk::default());
+    for n in 0..20_000 {
+        desk.tenants.standing(&mut store, &format!("forged-{n}"), 0);
+    }
+    assert!(desk.tenants.take_asks().len() <= 256);
+    assert!(store.0.borrow().len() <= 256);
+    for n in 0..20_000 {
+        desk.tenants.learn_unknown(format!("forged-{n}"), 0);
+    }
+    assert_eq!(desk.tenants.standing(&mut store, "forged-19999", 1), Standing::Unknown);
+}
+
+#[test]
+fn a_window_that_is_over_is_asked_for_anew() {
+    let (mut store, mut desk) = (Store::default(), Desk::default());
+    let short = Tenant { ttl_ms: 900_000, ..tenant(vec![budget("b", refuse(), 1)]) };
+    desk.tenants.learn(&mut store, short, 0);
+    assert!(matches!(desk.tenants.standing(&mut store, "acme", 59_999), Standing::Known(_)));
+    assert_eq!(desk.tenants.standing(&mut store, "acme", 60_000), Standing::Asked);
+    assert_eq!(desk.tenants.last_known(&store, "acme", 60_000), None);
+}
+
+#[test]
+fn an_idle_budget_is_given_back_and_then_nothing_is_said() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    let _ = desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0);
+    answer(&mut desk, &mut store, &[("b", 1_000, 0)]);
+    let holds = passed(desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0));
+    desk.settle(&mut store, holds, &Used { tokens: 40, ..Used::default() });
+    for _ in 0..12 {
+        desk.tick(&mut store, 0);
+    }
+    let ask = answer(&mut desk, &mut store, &[]);
+    assert_eq!(ask.returns[0].amount, 960);
+    desk.tick(&mut store, 0);
+    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), 0), None);
+}
+
+#[test]
+fn rows_beyond_what_can_be_kept_are_counted() {
+    let mut desk = Desk::default();
+    for _ in 0..20_001 {
+        desk.book.add(Row::default());
+    }
+    assert_eq!(desk.book.take_counts(), (1, 0));
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), 0).unwrap();
+    assert_eq!((ask.rows.len(), ask.seq), (1_000, 1));
+}
