@@ -12,6 +12,7 @@ pub use book::{Book, Sender};
 pub use tenants::{Known, Standing, Tenants};
 
 use crate::budget::{self, Consequence, Expected, Used};
+use crate::config::OnFailure;
 use crate::shared::Shared;
 use crate::slice::{self, Short, Slices};
 use crate::sync::{Charge, Unit, Want};
@@ -63,16 +64,6 @@ pub struct Refused {
     pub message: String,
     /// In how many seconds it is worth while to try again.
     pub retry_after: Option<u64>,
-}
-
-/// What becomes of a call that cannot be decided because the service is away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnFailure {
-    /// It passes, and is booked as not covered by a lease.
-    #[default]
-    Allow,
-    /// It is refused with 503.
-    Refuse,
 }
 
 /// A call that asks to be let through.

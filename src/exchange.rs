@@ -4,16 +4,24 @@
 //! elsewhere. If a decision needs the body, the request waits for its end; if none does, the body
 //! is read as it passes. Whatever becomes of the call, [`Exchange::close`] makes its one record.
 
+mod finding;
+mod names;
+
 use std::rc::Rc;
 
-use crate::config::{Anonymous, Config};
-use crate::estimate;
+use crate::budget::{Expected, Used};
+use crate::config::{Anonymous, OnFailure, Unknown};
+use crate::desk::{Call, Desk, Hold, Known, Mark, Refused, Standing, Verdict, unavailable};
 use crate::gate::{Gate, Target};
 use crate::price::Terms;
 use crate::provider::{Answer, Api, Evidence, Shape};
 use crate::record::{Amount, Decision, Outcome, Price, Record};
-use crate::request::{Body, Said};
-use crate::who::{Found, Lookup, Origin, Source, is_name, resolve};
+use crate::request::Body;
+use crate::shared::Shared;
+use crate::sync::Charge;
+use crate::who::{Lookup, Origin, is_name};
+use finding::{Finding, From, Reply, may_have_worked};
+use names::{Name, Who};
 
 /// What the host must do next.
 #[must_use]
@@ -23,12 +31,16 @@ pub enum Step {
     Continue,
     /// Let nothing more of the request out, and wait for more of it.
     Hold,
+    /// Let nothing of the request out until the service has been asked, then [`Exchange::retry`].
+    Wait,
+    /// Let the stream go on, with the request's model changed to this one.
+    Change(String),
     /// Answer the client in the provider's place.
     Refuse(Refusal),
 }
 
 /// An answer in the provider's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The dialect of the answer.
     pub shape: Shape,
@@ -37,7 +49,20 @@ pub struct Refusal {
     /// The stable code, for programs.
     pub code: &'static str,
     /// The sentence, for people.
-    pub message: &'static str,
+    pub message: String,
+    /// In how many seconds it is worth while to try again, where that is known.
+    pub retry_after: Option<u64>,
+}
+
+/// A worker's desk, and what it works with at this moment.
+#[derive(Debug)]
+pub struct Teller<'a, S> {
+    /// What the worker knows.
+    pub desk: &'a mut Desk,
+    /// What all workers share.
+    pub shared: &'a mut S,
+    /// The time in milliseconds since 1970 UTC.
+    pub now_ms: u64,
 }
 
 /// One call.
@@ -51,7 +76,22 @@ pub struct Exchange {
     body: Body,
     /// Whether all of the request has come. An answer may begin before it has.
     asked: bool,
+    /// Whether the request's head has not gone out, so that its path can still be changed.
+    head_held: bool,
+    admitted: Admitted,
     phase: Phase,
+}
+
+/// What was decided about a call that is let through.
+#[derive(Debug, Default)]
+struct Admitted {
+    /// The tenant's id, if it is another than its name.
+    tenant: Option<String>,
+    holds: Vec<Hold>,
+    decision: Option<Decision>,
+    budget: Option<String>,
+    /// The model that it was moved to.
+    model: Option<String>,
 }
 
 #[derive(Debug)]
@@ -62,105 +102,6 @@ enum Phase {
     Answering(Box<Reply>),
     /// The client has been answered here, with this status.
     Refused(u16),
-}
-
-#[derive(Debug)]
-struct Reply {
-    status: u32,
-    origin: From,
-    answer: Answer,
-    first_ms: Option<u64>,
-    whole: bool,
-}
-
-/// Who made an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum From {
-    Upstream,
-    /// Envoy, while the upstream had nothing of the call.
-    Envoy,
-    /// Envoy, after the upstream had all of the call and did not answer.
-    Silence,
-}
-
-/// The names of a call. Those that wait for the body keep what their other sources have said.
-#[derive(Debug, Default)]
-struct Who {
-    tenant: Name,
-    feature: Name,
-    user: Name,
-}
-
-#[derive(Debug)]
-enum Name {
-    Settled(Option<String>),
-    Waiting(Vec<Lookup>),
-}
-
-impl Default for Name {
-    fn default() -> Self {
-        Self::Settled(None)
-    }
-}
-
-impl Name {
-    fn ask(sources: &[Source], lookup: &mut impl FnMut(&Origin) -> Lookup) -> Self {
-        let mut said: Vec<Lookup> = Vec::with_capacity(sources.len());
-        let found = resolve(sources, |origin| {
-            let answer = lookup(origin);
-            said.push(answer.clone());
-            answer
-        });
-        match found {
-            Found::Value(name) => Self::Settled(Some(name)),
-            Found::Nothing => Self::Settled(None),
-            Found::NeedsBody => {
-                let asked = said.len();
-                let rest = sources.iter().skip(asked).map(|source| lookup(&source.origin));
-                said.extend(rest);
-                Self::Waiting(said)
-            }
-        }
-    }
-
-    /// Settles a name with what the body said, taking its values from `values` in order.
-    fn settle(&mut self, sources: &[Source], values: &mut impl Iterator<Item = Option<String>>) {
-        let mut fresh: Vec<Option<String>> = sources
-            .iter()
-            .filter(|source| matches!(source.origin, Origin::Body(_)))
-            .map(|_| values.next().flatten())
-            .collect();
-        let Self::Waiting(said) = self else { return };
-        let (mut said, mut fresh) = (core::mem::take(said).into_iter(), fresh.drain(..));
-        let found = resolve(sources, |_| match said.next() {
-            Some(Lookup::NotYet) => {
-                let value = fresh.next().flatten();
-                value.map_or(Lookup::Absent, |text| Lookup::Value(text.into_bytes()))
-            }
-            answer => answer.unwrap_or(Lookup::Absent),
-        });
-        *self = Self::Settled(match found {
-            Found::Value(name) => Some(name),
-            Found::Nothing | Found::NeedsBody => None,
-        });
-    }
-
-    fn get(&self) -> Option<&String> {
-        match self {
-            Self::Settled(name) => name.as_ref(),
-            Self::Waiting(_) => None,
-        }
-    }
-}
-
-impl Who {
-    /// Settles the names that wait for the body with what it has said.
-    fn settle(&mut self, config: &Config, said: &Said) {
-        let mut values = said.values.iter().cloned();
-        self.tenant.settle(&config.tenant, &mut values);
-        self.feature.settle(&config.feature, &mut values);
-        self.user.settle(&config.user, &mut values);
-    }
 }
 
 impl Exchange {
@@ -180,40 +121,70 @@ impl Exchange {
             user: Name::ask(&config.user, &mut lookup),
         };
         let body = Body::new(gate.questions(target.api.shape()));
-        let (asked, phase) = (false, Phase::Asking);
-        Self { gate, target, call_id, began_ms: now_ms, who, body, asked, phase }
+        Self {
+            gate,
+            target,
+            call_id,
+            began_ms: now_ms,
+            who,
+            body,
+            asked: false,
+            head_held: false,
+            admitted: Admitted::default(),
+            phase: Phase::Asking,
+        }
     }
 
     /// Decides by the headers alone, or says that the request must wait for its body.
-    pub fn on_request_headers(&mut self, end: bool) -> Step {
-        if end { self.on_request_end() } else { self.decide(false) }
+    pub fn on_request_headers(&mut self, end: bool, teller: Teller<'_, impl Shared>) -> Step {
+        if end { self.on_request_end(teller) } else { self.decide(false, true, teller) }
+    }
+
+    /// Notes that the request's head waits for its body.
+    pub const fn on_head_held(&mut self) {
+        self.head_held = true;
     }
 
     /// Reads a chunk of the request body.
-    pub fn on_request_body(&mut self, chunk: &[u8], end: bool) -> Step {
+    pub fn on_request_body(
+        &mut self,
+        chunk: &[u8],
+        end: bool,
+        teller: Teller<'_, impl Shared>,
+    ) -> Step {
         if self.asked || self.is_refused() {
             return Step::Continue;
         }
         self.body.feed(chunk);
         if end {
-            return self.on_request_end();
+            return self.on_request_end(teller);
         }
-        match self.decide(false) {
+        match self.decide(false, true, teller) {
             Step::Hold if self.body.said().bytes > self.most_held() => {
-                self.refuse(413, "body_too_large", TOO_LARGE)
+                self.refuse(None, 413, "body_too_large", TOO_LARGE.to_owned(), None)
             }
             step => step,
         }
     }
 
     /// Ends the request: all that can be known of it is.
-    pub fn on_request_end(&mut self) -> Step {
+    pub fn on_request_end(&mut self, teller: Teller<'_, impl Shared>) -> Step {
         if self.asked || self.is_refused() {
             return Step::Continue;
         }
         self.asked = true;
         self.who.settle(&self.gate.config, self.body.said());
-        self.decide(true)
+        self.decide(true, true, teller)
+    }
+
+    /// Decides again about a call that waits, after news from the service; for the last time if it
+    /// must not wait any longer.
+    pub fn retry(&mut self, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
+        if self.asked && matches!(self.phase, Phase::Asking) {
+            self.decide(true, can_wait, teller)
+        } else {
+            Step::Continue
+        }
     }
 
     /// Notes the head of the answer: its status, its `content-encoding` (empty for none), and
@@ -262,10 +233,19 @@ impl Exchange {
         matches!(self.phase, Phase::Refused(_))
     }
 
-    /// Ends the call and makes its record. `details` are Envoy's `response.code_details` by now.
+    /// The model asked for and the one it was changed to, if it was.
     #[must_use]
-    pub fn close(self, now_ms: u64, details: &str) -> Record {
-        let Self { gate, target, call_id, began_ms, mut who, body, asked, phase } = self;
+    pub fn downgrade(&self) -> Option<(&str, &str)> {
+        let to = self.admitted.model.as_deref()?;
+        Some((self.asked_model().unwrap_or_default(), to))
+    }
+
+    /// Ends the call: settles what it was given, and makes its record and its row. `details` are
+    /// Envoy's `response.code_details` by now.
+    pub fn close(self, details: &str, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
+        let Teller { desk, shared, now_ms } = teller;
+        let Self { gate, target, call_id, began_ms, mut who, body, asked, admitted, phase, .. } =
+            self;
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
         who.settle(&gate.config, &said);
@@ -286,12 +266,16 @@ impl Exchange {
         let priced = || Some(gate.prices.find(&target.provider, model.as_deref()?).is_some());
         let model_exists = is_success(status) || priced() == Some(true);
         let since = |at: u64| at.saturating_sub(began_ms);
-        Record {
+        let refused = outcome == Outcome::Refused;
+        let used = Used::of(amount.known(), price.known(), outcome == Outcome::Ok);
+        let charges = desk.settle(shared, admitted.holds, &used);
+        let passed = admitted.decision.unwrap_or(Decision::Pass);
+        let record = Record {
             call_id,
             began_ms,
             duration_ms: since(now_ms),
             ttft_ms: first_ms.map(since),
-            tenant: who.tenant.get().cloned().or_else(anonymous),
+            tenant: admitted.tenant.or_else(|| who.tenant.get().cloned()).or_else(anonymous),
             feature: who.feature.get().cloned(),
             user: who.user.get().cloned(),
             stream: target.api == Api::GeminiStream || said.stream == Some(true),
@@ -304,84 +288,142 @@ impl Exchange {
             status,
             amount,
             price,
-            decision: if outcome == Outcome::Refused { Decision::Refuse } else { Decision::Pass },
+            decision: if refused { Decision::Refuse } else { passed },
+            budget: admitted.budget,
             outcome,
             trouble: evidence.trouble,
-        }
+        };
+        (record, charges)
     }
 
-    fn decide(&mut self, at_end: bool) -> Step {
-        if self.gate.config.anonymous != Anonymous::Refuse {
-            return Step::Continue;
-        }
+    fn decide(&mut self, at_end: bool, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
+        let must_be_known = self.gate.config.anonymous == Anonymous::Refuse;
         match &self.who.tenant {
-            Name::Settled(Some(_)) => Step::Continue,
-            Name::Waiting(_) if !at_end => Step::Hold,
-            Name::Waiting(_) | Name::Settled(None) => self.refuse(401, "tenant_unknown", UNKNOWN),
+            Name::Waiting(_) if !at_end && must_be_known => return Step::Hold,
+            Name::Waiting(_) | Name::Settled(None) if must_be_known => {
+                return self.refuse(None, 401, "tenant_unknown", UNKNOWN.to_owned(), None);
+            }
+            _ => {}
+        }
+        match self.gate.decides() {
+            false => Step::Continue,
+            true if !at_end => Step::Hold,
+            true => self.admit(can_wait, teller),
         }
     }
 
-    fn refuse(&mut self, status: u16, code: &'static str, message: &'static str) -> Step {
+    fn admit(&mut self, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
+        let Teller { desk, shared, now_ms } = teller;
+        let gate = Rc::clone(&self.gate);
+        let config = &gate.config;
+        let name = match (self.who.tenant.get(), &config.anonymous) {
+            (Some(name), _) | (None, Anonymous::Tenant(name)) => name.clone(),
+            (None, Anonymous::Refuse) => return Step::Continue,
+        };
+        let can_wait = can_wait && !desk.book.is_away(now_ms);
+        let known = match desk.tenants.standing(shared, &name, now_ms) {
+            Standing::Known(known) => known,
+            Standing::Unknown => return self.admit_unknown(config.on_unknown()),
+            Standing::Asked if can_wait => return Step::Wait,
+            Standing::Asked => match desk.tenants.last_known(shared, &name, now_ms) {
+                Some(known) => known,
+                None if config.on_failure() == OnFailure::Refuse => {
+                    return self.refuse_for(unavailable());
+                }
+                None => {
+                    desk.book.note_unleased();
+                    return Step::Continue;
+                }
+            },
+        };
+        let model = self.asked_model().map(str::to_owned);
+        let call = Call {
+            feature: self.who.feature.get().map(String::as_str),
+            model: model.as_deref(),
+            expected: self.expected(),
+            can_change: self.can_change(),
+            can_wait,
+        };
+        let verdict = desk.admit(shared, &known, call, config.on_failure(), now_ms);
+        self.take(verdict, &known)
+    }
+
+    fn take(&mut self, verdict: Verdict, known: &Known) -> Step {
+        self.admitted.tenant = Some(known.tenant.id.clone());
+        match verdict {
+            Verdict::Wait => Step::Wait,
+            Verdict::Refuse(refused) => self.refuse_for(refused),
+            Verdict::Pass(holds, mark) => {
+                let (decision, budget) = match mark {
+                    None => (Decision::Pass, None),
+                    Some(Mark::Warn(budget)) => (Decision::Warn, Some(budget)),
+                    Some(Mark::Shadow(budget)) => (Decision::Shadow, Some(budget)),
+                };
+                self.admitted.holds = holds;
+                (self.admitted.decision, self.admitted.budget) = (Some(decision), budget);
+                Step::Continue
+            }
+            Verdict::Downgrade(holds, to, budget) => {
+                self.admitted.holds = holds;
+                self.admitted.decision = Some(Decision::Downgrade);
+                (self.admitted.budget, self.admitted.model) = (Some(budget), Some(to.clone()));
+                Step::Change(to)
+            }
+        }
+    }
+
+    fn admit_unknown(&mut self, unknown: Unknown) -> Step {
+        match (unknown, &self.gate.config.anonymous) {
+            // A name that nobody has is not repeated in metrics and logs.
+            (Unknown::Allow, Anonymous::Tenant(name)) => {
+                self.admitted.tenant = Some(name.clone());
+                Step::Continue
+            }
+            _ => self.refuse(None, 403, "tenant_unknown", NOT_A_CUSTOMER.to_owned(), None),
+        }
+    }
+
+    /// What the call may take, by the model it asks for.
+    fn expected(&self) -> Expected {
+        let prices = &self.gate.prices;
+        let tariff = self.asked_model().and_then(|m| prices.find(&self.target.provider, m));
+        Expected::of(self.body.said(), tariff, seconds(self.began_ms))
+    }
+
+    fn asked_model(&self) -> Option<&str> {
+        self.body.said().model.as_deref().or(self.target.model.as_deref())
+    }
+
+    /// Whether the model stands where it can still be changed.
+    fn can_change(&self) -> bool {
+        match self.target.api.shape() {
+            Shape::Google => self.head_held,
+            Shape::OpenAi | Shape::Anthropic => {
+                self.target.model.is_none() && self.body.said().model.is_some()
+            }
+        }
+    }
+
+    fn refuse_for(&mut self, refused: Refused) -> Step {
+        let Refused { budget, status, code, message, retry_after } = refused;
+        self.refuse(budget, status, code, message, retry_after)
+    }
+
+    fn refuse(
+        &mut self,
+        budget: Option<String>,
+        status: u16,
+        code: &'static str,
+        message: String,
+        retry_after: Option<u64>,
+    ) -> Step {
         self.phase = Phase::Refused(status);
-        Step::Refuse(Refusal { shape: self.target.api.shape(), status, code, message })
+        self.admitted.budget = budget;
+        Step::Refuse(Refusal { shape: self.target.api.shape(), status, code, message, retry_after })
     }
 
     fn most_held(&self) -> u64 {
         u64::try_from(self.gate.config.max_buffered).unwrap_or(u64::MAX)
-    }
-}
-
-/// What the end of a call lets one say about it.
-struct Finding {
-    status: u32,
-    first_ms: Option<u64>,
-    amount: Amount,
-    outcome: Outcome,
-    evidence: Evidence,
-}
-
-impl Finding {
-    fn refused(status: u16) -> Self {
-        Self { status: status.into(), ..Self::nothing(Outcome::Refused) }
-    }
-
-    fn unanswered(asked: bool, said: &Said, details: &str) -> Self {
-        let amount = match asked && may_have_worked(details) {
-            true => Amount::Estimated(estimate::of_silence(said)),
-            false => Amount::Absent,
-        };
-        Self { amount, ..Self::nothing(cut_by(details)) }
-    }
-
-    fn nothing(outcome: Outcome) -> Self {
-        let evidence = Evidence::default();
-        Self { status: 0, first_ms: None, amount: Amount::Absent, outcome, evidence }
-    }
-
-    fn answered(reply: Reply, said: &Said, provider: &str, details: &str) -> Self {
-        let Reply { status, origin, answer, first_ms, whole } = reply;
-        let mut evidence = answer.finish(provider, whole);
-        let amount = match (origin, evidence.reported) {
-            (From::Envoy, _) => Amount::Absent,
-            (From::Silence, _) => Amount::Estimated(estimate::of_silence(said)),
-            (From::Upstream, Some(reported)) if evidence.is_final => Amount::Reported(reported),
-            (From::Upstream, _) if is_success(status) && !evidence.is_mere_error() => {
-                Amount::Estimated(estimate::of_answer(said, &evidence))
-            }
-            (From::Upstream, _) => Amount::Absent,
-        };
-        if !is_success(status) || origin != From::Upstream {
-            // An error need not be JSON.
-            evidence.trouble = None;
-        }
-        let outcome = match status {
-            _ if !whole => cut_by(details),
-            200..=399 if evidence.error => Outcome::UpstreamError,
-            200..=399 => Outcome::Ok,
-            400..=499 => Outcome::ClientError,
-            _ => Outcome::UpstreamError,
-        };
-        Self { status, first_ms, amount, outcome, evidence }
     }
 }
 
@@ -395,7 +437,7 @@ fn price(
 ) -> Price {
     let Some(known) = amount.known() else { return Price::Nothing };
     let terms = Terms {
-        at: began_ms.checked_div(1_000).unwrap_or_default(),
+        at: seconds(began_ms),
         service_tier: evidence.service_tier.as_deref(),
         speed: evidence.speed.as_deref(),
         ..Terms::default()
@@ -407,6 +449,10 @@ fn price(
         Some((tariff, cost)) if cost.complete => Price::Of(cost.amount, tariff.version().into()),
         Some((tariff, cost)) => Price::AtLeast(cost.amount, tariff.version().into()),
     }
+}
+
+const fn seconds(millis: u64) -> u64 {
+    millis / 1_000
 }
 
 /// A name that client or provider has given, if it can stand in a line of a log.
@@ -435,30 +481,11 @@ fn is_ruled_out(coding: &str) -> bool {
     quality.is_some_and(|quality| quality.trim_matches(['0', '.', ' ', '\t']).is_empty())
 }
 
-/// Who is to blame for an answer that has no end.
-fn cut_by(details: &str) -> Outcome {
-    let upstream = details.starts_with("upstream") || details.contains("timeout");
-    if upstream { Outcome::UpstreamError } else { Outcome::Aborted }
-}
-
-/// Whether the upstream had the call when Envoy or the client gave up on it, going by Envoy's
-/// `response.code_details`. Where it never had, nothing can have been done.
-fn may_have_worked(details: &str) -> bool {
-    let gave_up = ["response_timeout", "upstream_per_try_timeout", "upstream_response_timeout"]
-        .iter()
-        .chain(&["stream_idle_timeout", "downstream", "upstream_reset_before_response_started"])
-        .any(|start| details.starts_with(start));
-    let never_had = ["connection_failure", "connection_timeout", "overflow", "no_healthy"];
-    gave_up && !never_had.iter().any(|reason| details.contains(reason))
-}
-
-const fn is_success(status: u32) -> bool {
-    matches!(status, 200..=299)
-}
-
 const UNKNOWN: &str =
     "This request does not say whose it is. Send the identity that this gateway asks for.";
 const TOO_LARGE: &str = "The request body is larger than this gateway can read before it decides.";
+
+const NOT_A_CUSTOMER: &str = "This request is not from a customer that this gateway knows.";
 
 #[cfg(test)]
 mod tests;

@@ -86,6 +86,12 @@ impl Gate {
         }
     }
 
+    /// Whether calls are decided by budgets, so that their requests wait for their bodies.
+    #[must_use]
+    pub const fn decides(&self) -> bool {
+        self.config.service.is_some()
+    }
+
     /// Whether any rule wants to know the cluster.
     #[must_use]
     pub fn asks_for_cluster(&self) -> bool {

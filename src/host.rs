@@ -8,5 +8,6 @@
 mod abi;
 pub mod entry;
 mod facts;
+mod service;
 mod stream;
 mod vm;

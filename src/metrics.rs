@@ -75,6 +75,11 @@ pub const SKIPPED: &str = "tollgate_skipped_total";
 /// The counter of requests whose headers Envoy did not let be held, as the configuration says.
 pub const UNHELD: &str = "tollgate_unheld_total";
 
+/// The counter of calls that passed without a lease because the quota service was away.
+pub const UNLEASED: &str = "tollgate_unleased_total";
+/// The counter of calls whose rows were dropped because the quota service was away for too long.
+pub const ROWS_LOST: &str = "tollgate_rows_lost_total";
+
 /// Decides which names may exist.
 pub trait Bounds {
     /// Whether `value` may be a value of the label.

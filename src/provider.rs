@@ -14,7 +14,7 @@ mod route;
 
 pub use answer::{Answer, Evidence, Places, Trouble};
 pub use host::provider_of;
-pub use route::{Api, Route, Shape, route};
+pub use route::{Api, Route, Shape, route, with_model};
 
 use crate::usage::Usage;
 

@@ -47,6 +47,8 @@ pub struct Record {
     pub price: Price,
     /// What was decided about it.
     pub decision: Decision,
+    /// The budget for which it was decided so.
+    pub budget: Option<String>,
     /// How it ended.
     pub outcome: Outcome,
     /// What could not be read.
@@ -128,6 +130,12 @@ pub enum Price {
 pub enum Decision {
     /// It went through.
     Pass,
+    /// It went through, and a threshold of a budget or a limit that only warns has been reached.
+    Warn,
+    /// It went through on a cheaper model.
+    Downgrade,
+    /// It went through, though a limit that is only watched has been reached.
+    Shadow,
     /// It was answered in the provider's place.
     Refuse,
 }
@@ -138,6 +146,9 @@ impl Decision {
     pub const fn label(self) -> &'static str {
         match self {
             Self::Pass => "pass",
+            Self::Warn => "warn",
+            Self::Downgrade => "downgrade",
+            Self::Shadow => "shadow",
             Self::Refuse => "refuse",
         }
     }
@@ -201,10 +212,16 @@ impl Record {
             LogField::PriceVersion => self.price.version().map(str::to_owned),
             LogField::Usage => Some(self.amount.label().to_owned()),
             LogField::Decision => Some(self.decision.label().to_owned()),
-            LogField::Budget => None,
+            LogField::Budget => self.budget.clone(),
             LogField::TtftMs => self.ttft_ms.map(|ms| ms.to_string()),
             LogField::Call => serde_json::to_string(&Compact::of(self)).ok(),
         }
+    }
+
+    /// The `call` field as a value, for the ledger.
+    #[must_use]
+    pub fn call(&self) -> serde_json::Value {
+        serde_json::to_value(Compact::of(self)).unwrap_or_default()
     }
 
     fn cost(&self, show: impl Fn(NanoUsd) -> String) -> String {
@@ -248,6 +265,8 @@ struct Compact<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     prices: Option<&'a str>,
     decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<&'a str>,
 }
 
 impl<'a> Compact<'a> {
@@ -274,6 +293,7 @@ impl<'a> Compact<'a> {
             short: record.price.is_short(),
             prices: record.price.version(),
             decision: record.decision.label(),
+            budget: record.budget.as_deref(),
         }
     }
 }
@@ -332,6 +352,7 @@ mod tests {
             amount: Amount::Reported(Reported { usage, ..Reported::default() }),
             price: Price::Of(NanoUsd::new(1_500), "v1".into()),
             decision: Decision::Pass,
+            budget: None,
             outcome: Outcome::Ok,
             trouble: None,
         }

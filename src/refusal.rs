@@ -23,11 +23,13 @@ pub fn body(shape: Shape, status: u16, code: &str, message: &str) -> Vec<u8> {
 ///
 /// SDKs try again at 429 unless they are told not to. What is refused now is refused in a second.
 #[must_use]
-pub const fn headers(status: u16) -> &'static [(&'static str, &'static str)] {
-    match status {
-        429 => &[("content-type", "application/json"), ("x-should-retry", "false")],
-        _ => &[("content-type", "application/json")],
+pub fn headers(status: u16, retry_after: Option<u64>) -> Vec<(&'static str, String)> {
+    let mut headers = vec![("content-type", "application/json".to_owned())];
+    if status == 429 {
+        headers.push(("x-should-retry", "false".to_owned()));
     }
+    headers.extend(retry_after.map(|seconds| ("retry-after", seconds.to_string())));
+    headers
 }
 
 fn openai(status: u16, code: &str, message: &str) -> Value {
@@ -113,9 +115,10 @@ mod tests {
 
     #[test]
     fn only_a_429_tells_the_client_not_to_try_again() {
-        assert_eq!(headers(401), [("content-type", "application/json")]);
-        assert_eq!(headers(413), [("content-type", "application/json")]);
-        let retry = ("x-should-retry", "false");
-        assert_eq!(headers(429), [("content-type", "application/json"), retry]);
+        assert_eq!(headers(401, None), [("content-type", "application/json".to_owned())]);
+        assert_eq!(headers(413, None).len(), 1);
+        let retry = ("x-should-retry", "false".to_owned());
+        let told: Vec<_> = headers(429, Some(9)).into_iter().skip(1).collect();
+        assert_eq!(told, [retry, ("retry-after", "9".to_owned())]);
     }
 }

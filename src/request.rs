@@ -32,6 +32,32 @@ impl Questions {
     }
 }
 
+/// The body with its model changed, and all else as it was; `None` where it names no model.
+///
+/// Of a key given twice JSON readers take one or the other, so both are changed.
+#[must_use]
+pub fn with_model(body: &[u8], model: &str) -> Option<Vec<u8>> {
+    let mut scanner = Scanner::new(Rc::new(Spec::of(&[("/model", MODEL, How::Take)])));
+    let mut places = Vec::new();
+    scanner.feed(body, &mut |found| {
+        if let Found::Value(_, raw) = found {
+            // The body is one chunk, so the value is a part of it.
+            let start = (raw.as_ptr() as usize).checked_sub(body.as_ptr() as usize);
+            places.extend(start.map(|start| (start, start.saturating_add(raw.len()))));
+        }
+    });
+    let model = serde_json::to_vec(model).ok()?;
+    let mut changed = Vec::with_capacity(body.len().saturating_add(model.len()));
+    let mut from = 0;
+    for &(start, end) in &places {
+        changed.extend_from_slice(body.get(from..start)?);
+        changed.extend_from_slice(&model);
+        from = end;
+    }
+    changed.extend_from_slice(body.get(from..)?);
+    (!places.is_empty()).then_some(changed)
+}
+
 /// What a request body has said so far.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -181,6 +207,26 @@ mod tests {
             let said = read(Shape::Anthropic, &pointers, body);
             let got: Vec<_> = said.values.iter().map(Option::as_deref).collect();
             assert_eq!(got, [first, second], "{body}");
+        }
+    }
+
+    #[test]
+    fn a_model_is_changed_and_nothing_else() {
+        #[rustfmt::skip]
+        let cases = [
+            (r#"{"model":"gpt-5","n":1}"#,                    Some(r#"{"model":"m\"1","n":1}"#)),
+            (r#" { "a" : {"model":1}, "model" : "x" } "#,     Some(r#" { "a" : {"model":1}, "model" : "m\"1" } "#)),
+            (r#"{"model":"a","model":null}"#,                 Some(r#"{"model":"m\"1","model":"m\"1"}"#)),
+            (r#"{"messages":["\"model\":\"x\""]}"#,           None),
+            ("not json",                                      None),
+        ];
+        for (body, expected) in cases {
+            let changed = with_model(body.as_bytes(), "m\"1");
+            assert_eq!(
+                changed.map(|b| String::from_utf8(b).unwrap()).as_deref(),
+                expected,
+                "{body}"
+            );
         }
     }
 

@@ -4,6 +4,7 @@
 //! only way from one to the other is [`Config::parse`], so a value that exists is a value that
 //! holds. What cannot be used is refused with the path of the field and what it must be.
 
+use core::fmt;
 use std::collections::BTreeMap;
 
 use crate::{usage::Unit, who::Source};
@@ -44,6 +45,8 @@ pub struct Config {
     pub access_log: Vec<LogField>,
     /// What is counted.
     pub metrics: Metrics,
+    /// The quota service, if there is one. Default: none.
+    pub service: Option<Service>,
     /// Who answers where; the first rule that applies wins. Default: none.
     pub providers: Vec<ProviderRule>,
     /// Prices that count for more than the built-in ones. Default: none.
@@ -56,6 +59,53 @@ pub enum Anonymous {
     /// It counts for this tenant.
     Tenant(String),
     /// It is answered with 401.
+    Refuse,
+}
+
+/// The quota service, and what happens when it is away.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Service {
+    /// The cluster of Envoy's configuration that it is.
+    pub cluster: String,
+    /// The `:authority` of what is sent to it. Default: the cluster's name.
+    pub host: String,
+    /// The secret that is sent with it, where Envoy does not add one. Default: none.
+    pub secret: Option<String>,
+    /// For how long an answer is waited for, in milliseconds: 1 to 10,000. Default: 200.
+    pub timeout_ms: u32,
+    /// How often calls are reported, in milliseconds: 100 to 60,000. Default: 1,000.
+    pub sync_ms: u32,
+    /// What becomes of calls that cannot be decided without it. Default: they pass.
+    pub on_failure: OnFailure,
+    /// What becomes of calls of tenants that it does not know. Default: they pass.
+    pub unknown: Unknown,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret is for Envoy and the service alone.
+        f.debug_struct("Service").field("cluster", &self.cluster).finish_non_exhaustive()
+    }
+}
+
+/// What becomes of a call that cannot be decided because the service is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It passes, and is booked as not covered by a lease.
+    #[default]
+    Allow,
+    /// It is refused with 503.
+    Refuse,
+}
+
+/// What becomes of a call of a tenant that the service does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// It passes, and counts as anonymous.
+    #[default]
+    Allow,
+    /// It is refused with 403.
     Refuse,
 }
 
@@ -109,6 +159,18 @@ impl Config {
         validate::config(raw)
     }
 
+    /// What becomes of calls that cannot be decided because the service is away.
+    #[must_use]
+    pub fn on_failure(&self) -> OnFailure {
+        self.service.as_ref().map_or_else(OnFailure::default, |service| service.on_failure)
+    }
+
+    /// What becomes of calls of tenants that the service does not know.
+    #[must_use]
+    pub fn on_unknown(&self) -> Unknown {
+        self.service.as_ref().map_or_else(Unknown::default, |service| service.unknown)
+    }
+
     /// The JSON schema of the configuration.
     #[cfg(feature = "schema")]
     #[must_use]
@@ -144,6 +206,17 @@ const MAX_FEATURES: u64 = 100;
 const MAX_MODELS: u64 = 200;
 /// No label can have more values than there may be series.
 const MAX_VALUES_MAX: u64 = MAX_SERIES_MAX;
+
+/// For how long an answer of the service is waited for.
+const TIMEOUT_MS: u64 = 200;
+/// Longer, and clients would notice.
+const TIMEOUT_MS_MAX: u64 = 10_000;
+/// How often calls are reported.
+const SYNC_MS: u64 = 1_000;
+/// More often, the service would have nothing else to do.
+const SYNC_MS_MIN: u64 = 100;
+/// More seldom, and leases would run out in between.
+const SYNC_MS_MAX: u64 = 60_000;
 
 #[cfg(test)]
 mod tests;

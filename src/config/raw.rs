@@ -43,6 +43,8 @@ pub(super) struct Raw {
     pub(super) access_log: RawAccessLog,
     /// What is counted, and how finely.
     pub(super) metrics: Object<RawMetrics>,
+    /// The quota service that keeps customers, budgets and the ledger.
+    pub(super) service: Option<Object<RawService>>,
     /// Rules that say who answers at a host or in a cluster. They count for more than what the path
     /// and the host say by themselves; the first that applies wins.
     pub(super) providers: Vec<Object<RawProvider>>,
@@ -62,6 +64,7 @@ impl Default for Raw {
             max_buffered: MAX_BUFFERED,
             access_log: RawAccessLog::All(All::All),
             metrics: Object(RawMetrics::default()),
+            service: None,
             providers: Vec::new(),
             prices: Vec::new(),
         }
@@ -288,4 +291,52 @@ fn rates(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
 fn log_fields(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let names = LogField::ALL.map(LogField::name);
     schemars::json_schema!({"type": "array", "items": {"enum": names}})
+}
+
+/// The quota service.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Service"))]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawService {
+    /// The cluster of Envoy's configuration that it is.
+    pub(super) cluster: String,
+    /// The `:authority` of what is sent to it, if not the cluster's name.
+    pub(super) host: Option<String>,
+    /// The secret that is sent with it as a bearer token. Better let Envoy's credential injector
+    /// add it: what stands here stands in Envoy's configuration dump.
+    pub(super) secret: Option<String>,
+    /// For how long an answer is waited for, in milliseconds.
+    #[serde(default = "timeout_ms", deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = super::TIMEOUT_MS_MAX)))]
+    pub(super) timeout_ms: u64,
+    /// How often calls are reported, in milliseconds.
+    #[serde(default = "sync_ms", deserialize_with = "whole")]
+    #[cfg_attr(feature = "schema", schemars(range(min = super::SYNC_MS_MIN, max = super::SYNC_MS_MAX)))]
+    pub(super) sync_ms: u64,
+    /// What becomes of calls that cannot be decided because the service is away.
+    #[serde(default)]
+    pub(super) on_failure: Word<RawPolicy>,
+    /// What becomes of calls of tenants that the service does not know.
+    #[serde(default)]
+    pub(super) unknown: Word<RawPolicy>,
+}
+
+/// Whether calls pass.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Policy"))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawPolicy {
+    /// They pass.
+    #[default]
+    Allow,
+    /// They are refused.
+    Refuse,
+}
+
+const fn timeout_ms() -> u64 {
+    super::TIMEOUT_MS
+}
+
+const fn sync_ms() -> u64 {
+    super::SYNC_MS
 }

@@ -45,7 +45,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 // A `T` that is written as one word.
 //
 // What serde derives for an enum calls a number in its place a fault of the JSON.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent, inline))]
 pub(super) struct Word<T>(pub(super) T);
 

@@ -19,6 +19,7 @@ use self::{
 };
 
 mod rule;
+mod service;
 mod source;
 
 /// The configuration that `raw` stands for.
@@ -58,6 +59,7 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         ),
         access_log: access_log(raw.access_log, faults),
         metrics: metrics(&raw.metrics.0, faults),
+        service: raw.service.map(|raw| service::service(raw.0, faults)),
         providers: providers(raw.providers, faults),
         prices: prices(raw.prices, faults),
     }

@@ -140,8 +140,7 @@ fn the_strictest_consequence_wins() {
         let known = Known { local: true, ..known(budgets) };
         for budget in &known.tenant.budgets {
             let amount = budget.limit.saturating_sub(budget.used);
-            let loan =
-                slice::Loan { window: 1, amount: amount * 9, left: 0, until_ms: 60_000 };
+            let loan = slice::Loan { window: 1, amount: amount * 9, left: 0, until_ms: 60_000 };
             slice::open(&mut store, &budget.id, loan).unwrap();
         }
         let shown = match desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0) {

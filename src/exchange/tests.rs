@@ -1,9 +1,31 @@
 use super::*;
 use crate::config::Config;
+use crate::shared::{Conflict, Version};
 use crate::usage::Unit;
 
 fn gate(config: &str) -> Rc<Gate> {
     Rc::new(Gate::new(Config::parse(config.as_bytes()).unwrap()).unwrap())
+}
+
+/// A store that is never read.
+struct Nothing;
+
+impl Shared for Nothing {
+    fn load(&self, _: &str) -> Option<(Vec<u8>, Version)> {
+        None
+    }
+
+    fn store(&mut self, _: &str, _: &[u8], _: Option<Version>) -> Result<(), Conflict> {
+        Ok(())
+    }
+}
+
+fn teller_at(now_ms: u64) -> Teller<'static, Nothing> {
+    Teller { desk: Box::leak(Box::default()), shared: Box::leak(Box::new(Nothing)), now_ms }
+}
+
+fn teller() -> Teller<'static, Nothing> {
+    teller_at(10_000)
 }
 
 /// Opens a chat call; `headers` stand for all places outside the body.
@@ -25,8 +47,8 @@ const ANSWER: &[u8] =
     br#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000,"completion_tokens":10}}"#;
 
 fn ask(exchange: &mut Exchange) {
-    assert_eq!(exchange.on_request_headers(false), Step::Continue);
-    assert_eq!(exchange.on_request_body(REQUEST, true), Step::Continue);
+    assert_eq!(exchange.on_request_headers(false, teller()), Step::Continue);
+    assert_eq!(exchange.on_request_body(REQUEST, true, teller()), Step::Continue);
 }
 
 #[test]
@@ -38,7 +60,7 @@ fn an_answered_call_is_named_counted_and_priced() {
     exchange.on_answer_head(200, "", "via_upstream");
     exchange.on_answer_body(ANSWER, false, || 10_250);
     exchange.on_answer_body(b"", true, || panic!("the first byte has come already"));
-    let record = exchange.close(10_400, "via_upstream");
+    let record = exchange.close("via_upstream", teller_at(10_400)).0;
     let name = |name: &Option<String>| name.clone().unwrap_or_default();
     assert_eq!(
         [name(&record.tenant), name(&record.feature), name(&record.user)],
@@ -57,9 +79,9 @@ fn a_source_in_the_body_can_come_before_one_in_a_header() {
     let config = r#"{"tenant":[{"body":"/user"},{"header":"x-t"}]}"#;
     for (request, tenant) in [(REQUEST, "u7"), (&b"{}"[..], "acme")] {
         let mut exchange = open(config, &[("x-t", "acme")]);
-        assert_eq!(exchange.on_request_headers(false), Step::Continue);
-        assert_eq!(exchange.on_request_body(request, true), Step::Continue);
-        assert_eq!(exchange.close(0, "").tenant.as_deref(), Some(tenant));
+        assert_eq!(exchange.on_request_headers(false, teller()), Step::Continue);
+        assert_eq!(exchange.on_request_body(request, true, teller()), Step::Continue);
+        assert_eq!(exchange.close("", teller_at(0)).0.tenant.as_deref(), Some(tenant));
     }
 }
 
@@ -69,14 +91,14 @@ const STRICT: &str =
 #[test]
 fn a_request_waits_for_its_body_only_if_the_body_decides() {
     let mut known = open(STRICT, &[("x-t", "acme")]);
-    assert_eq!(known.on_request_headers(false), Step::Continue);
+    assert_eq!(known.on_request_headers(false, teller()), Step::Continue);
 
     let mut unknown = open(STRICT, &[]);
-    assert_eq!(unknown.on_request_headers(false), Step::Hold);
+    assert_eq!(unknown.on_request_headers(false, teller()), Step::Hold);
     let (head, tail) = REQUEST.split_at(20);
-    assert_eq!(unknown.on_request_body(head, false), Step::Hold);
-    assert_eq!(unknown.on_request_body(tail, true), Step::Continue);
-    assert_eq!(unknown.close(0, "").tenant.as_deref(), Some("u7"));
+    assert_eq!(unknown.on_request_body(head, false, teller()), Step::Hold);
+    assert_eq!(unknown.on_request_body(tail, true, teller()), Step::Continue);
+    assert_eq!(unknown.close("", teller_at(0)).0.tenant.as_deref(), Some("u7"));
 }
 
 #[test]
@@ -90,15 +112,15 @@ fn who_is_not_known_is_refused_where_the_operator_says_so() {
     ];
     for (body, end, status) in cases {
         let mut exchange = open(STRICT, &[("x-t", "\n")]);
-        assert_eq!(exchange.on_request_headers(false), Step::Hold);
-        let Step::Refuse(refusal) = exchange.on_request_body(&body, end) else {
+        assert_eq!(exchange.on_request_headers(false, teller()), Step::Hold);
+        let Step::Refuse(refusal) = exchange.on_request_body(&body, end, teller()) else {
             panic!("{status}")
         };
         assert_eq!(refusal.status, status);
         assert!(exchange.is_refused());
-        assert_eq!(exchange.on_request_body(b"more", true), Step::Continue);
+        assert_eq!(exchange.on_request_body(b"more", true, teller()), Step::Continue);
         exchange.on_answer_head(u32::from(status), "", "");
-        let record = exchange.close(0, "tollgate_refused");
+        let record = exchange.close("tollgate_refused", teller_at(0)).0;
         assert_eq!((record.outcome, record.status), (Outcome::Refused, status.into()));
         assert_eq!((record.amount, record.price), (Amount::Absent, Price::Nothing));
     }
@@ -130,7 +152,7 @@ fn what_a_call_used_follows_from_how_it_ended() {
         ask(&mut exchange);
         exchange.on_answer_head(status, "", made_by);
         exchange.on_answer_body(body, whole, || 0);
-        let record = exchange.close(0, ended_by);
+        let record = exchange.close(ended_by, teller_at(0)).0;
         let name = format!("{status} {made_by} {ended_by}");
         assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{name}");
         let tokens = record.amount.known().map_or(0, |known| known.usage.output_tokens());
@@ -150,9 +172,9 @@ fn a_call_without_an_answer_costs_what_it_may_have_cost() {
     ];
     for (sent, details, output) in cases {
         let mut exchange = open("{}", &[]);
-        assert_eq!(exchange.on_request_headers(false), Step::Continue);
-        assert_eq!(exchange.on_request_body(REQUEST, sent), Step::Continue);
-        let record = exchange.close(0, details);
+        assert_eq!(exchange.on_request_headers(false, teller()), Step::Continue);
+        assert_eq!(exchange.on_request_body(REQUEST, sent, teller()), Step::Continue);
+        let record = exchange.close(details, teller_at(0)).0;
         let tokens = record.amount.known().map(|known| known.usage.of(Unit::Output));
         assert_eq!((tokens, record.outcome), (output, Outcome::Aborted), "{sent} {details}");
     }
@@ -164,7 +186,7 @@ fn a_model_without_a_price_is_not_free() {
     ask(&mut exchange);
     exchange.on_answer_head(200, "", "");
     exchange.on_answer_body(br#"{"model":"who","usage":{"prompt_tokens":1}}"#, true, || 0);
-    assert_eq!(exchange.close(0, "").price, Price::Unpriced);
+    assert_eq!(exchange.close("", teller_at(0)).0.price, Price::Unpriced);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(super) struct Failure(pub(super) i32);
 pub(super) enum Buffer {
     Request = 0,
     Response = 1,
+    /// The answer to a call of ours.
+    Call = 4,
     Configuration = 7,
 }
 
@@ -24,6 +26,8 @@ pub(super) enum Buffer {
 pub(super) enum Headers {
     Request = 0,
     Response = 2,
+    /// The answer to a call of ours.
+    Call = 6,
 }
 
 /// Which kind of metric.
@@ -76,6 +80,38 @@ pub(super) fn body(buffer: Buffer, start: usize, len: usize) -> Result<Bytes, Fa
         // SAFETY: the host writes a pointer to memory that it asked `entry` for, and its length.
         unsafe { proxy_get_buffer_bytes(buffer as i32, start, len, data, size) }
     })
+}
+
+/// Puts `bytes` in the place of the first `len` of a body.
+pub(super) fn replace_body(buffer: Buffer, len: usize, bytes: &[u8]) -> Result<(), Failure> {
+    // SAFETY: the bytes are a live slice that the host copies.
+    done(unsafe { proxy_set_buffer_bytes(buffer as i32, 0, len, bytes.as_ptr(), bytes.len()) })
+}
+
+/// Sends `POST path` to a cluster. The answer comes to the plugin that is the current context.
+pub(super) fn post(
+    cluster: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    timeout_ms: u32,
+) -> Result<u32, Failure> {
+    let (headers, trailers, mut token) = (pairs(headers), pairs(&[]), 0);
+    // SAFETY: all are live slices that the host copies; it writes one u32.
+    let status = unsafe {
+        proxy_http_call(
+            cluster.as_ptr(),
+            cluster.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            trailers.as_ptr(),
+            trailers.len(),
+            timeout_ms,
+            &mut token,
+        )
+    };
+    done(status).map(|()| token)
 }
 
 pub(super) fn header(headers: Headers, name: &str) -> Result<Bytes, Failure> {
@@ -255,6 +291,25 @@ unsafe extern "C" {
         max: usize,
         data: *mut *mut u8,
         size: *mut usize,
+    ) -> i32;
+    fn proxy_set_buffer_bytes(
+        buffer: i32,
+        start: usize,
+        len: usize,
+        data: *const u8,
+        size: usize,
+    ) -> i32;
+    fn proxy_http_call(
+        cluster: *const u8,
+        cluster_len: usize,
+        headers: *const u8,
+        headers_len: usize,
+        body: *const u8,
+        body_len: usize,
+        trailers: *const u8,
+        trailers_len: usize,
+        timeout_ms: u32,
+        token: *mut u32,
     ) -> i32;
     fn proxy_get_header_map_value(
         map: i32,

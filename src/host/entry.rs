@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "an export must keep its name")]
 
 use super::vm::Vm;
-use super::{abi, stream};
+use super::{abi, service, stream};
 
 /// What Envoy does with the stream after a callback.
 #[repr(u32)]
@@ -48,6 +48,19 @@ pub extern "C" fn proxy_on_configure(root: u32, size: usize) -> bool {
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_tick(root: u32) {
     Vm::enter(|vm| vm.tick(root));
+    service::on_tick(root);
+}
+
+/// The answer to a call of ours. One that failed has no headers.
+#[unsafe(no_mangle)]
+pub extern "C" fn proxy_on_http_call_response(
+    root: u32,
+    token: u32,
+    headers: usize,
+    size: usize,
+    _trailers: usize,
+) {
+    service::on_answer(root, token, headers, size);
 }
 
 /// The head of a request.

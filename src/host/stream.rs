@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
-use super::abi::{self, Buffer, Headers};
+use super::abi::{self, Buffer, Headers, SharedData};
 use super::entry::Action;
-use super::facts;
 use super::vm::{NANOS_PER_MILLI, Vm};
+use super::{facts, service};
 use crate::config::LogField;
-use crate::exchange::{Exchange, Step, readable_encoding};
+use crate::exchange::{Exchange, Step, Teller, readable_encoding};
 use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
-use crate::refusal;
+use crate::sync::Row;
+use crate::{provider, refusal, request};
 
 /// A stream, by the plugin it belongs to.
 pub(super) struct Stream {
@@ -75,15 +76,21 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
     let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
-    let step = exchange.on_request_headers(end);
-    let held =
-        step == Step::Hold && Vm::enter(|vm| vm.hold(stream.root, id, now_ms)).unwrap_or(false);
-    stream.state =
-        State::Call { gate: Rc::clone(gate), exchange: Box::new(exchange), read: 0, held };
+    let root = stream.root;
+    let step = tell(root, |teller| exchange.on_request_headers(end, teller));
+    let held = step == Step::Hold && Vm::enter(|vm| vm.hold(root, id, now_ms)).unwrap_or(false);
+    if held {
+        exchange.on_head_held();
+    } else if step == Step::Hold && gate.decides() {
+        // The model may have to be changed when its length can no longer be told.
+        let _ = abi::remove_header(Headers::Request, "content-length");
+    }
+    let exchange = Box::new(exchange);
+    stream.state = State::Call { gate: Rc::clone(gate), exchange, read: 0, held };
     match step {
         // Where headers cannot be held, the body will be.
         Step::Hold if !held => Action::Continue,
-        step => take(&step),
+        step => take(id, root, step, 0),
     }
 }
 
@@ -98,21 +105,46 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
         // While the body is held, Envoy shows all of it again, with the new part at its end.
         let fresh = size.saturating_sub(*read);
         let chunk = abi::body(Buffer::Request, *read, fresh).unwrap_or_default();
-        let step = exchange.on_request_body(chunk.as_slice(), end);
-        *read = if step == Step::Hold { size } else { 0 };
-        take(&step)
+        let step =
+            tell(stream.root, |teller| exchange.on_request_body(chunk.as_slice(), end, teller));
+        *read = if matches!(step, Step::Hold | Step::Wait) { size } else { 0 };
+        take(id, stream.root, step, size)
     })
+}
+
+/// Decides again about a stream that waits; tells whether it still does.
+pub(super) fn retry(id: u32, can_wait: bool) -> bool {
+    let mut waits = false;
+    with(id, |stream| {
+        let State::Call { exchange, read, .. } = &mut stream.state else {
+            return Action::Continue;
+        };
+        let step = tell(stream.root, |teller| exchange.retry(can_wait, teller));
+        match step {
+            Step::Wait => waits = true,
+            step => {
+                let size = core::mem::take(read);
+                if take(id, stream.root, step, size) == Action::Continue {
+                    let _ = abi::resume_request();
+                }
+            }
+        }
+        Action::Continue
+    });
+    waits
 }
 
 pub(super) fn on_request_trailers(id: u32) -> Action {
     with(id, |stream| {
-        let State::Call { exchange, held, .. } = &mut stream.state else {
+        let State::Call { exchange, held, read, .. } = &mut stream.state else {
             return Action::Continue;
         };
         if core::mem::take(held) {
             Vm::enter(|vm| vm.unhold(stream.root, id, true));
         }
-        take(&exchange.on_request_end())
+        let step = tell(stream.root, |teller| exchange.on_request_end(teller));
+        let size = *read;
+        take(id, stream.root, step, size)
     })
 }
 
@@ -129,6 +161,10 @@ pub(super) fn on_response_headers(id: u32, end: bool) -> Action {
         exchange.on_answer_head(status, header("content-encoding").text(), &details);
         if end {
             exchange.on_answer_end();
+        }
+        if let Some((from, to)) = exchange.downgrade() {
+            let told = format!("{from} -> {to}");
+            let _ = abi::replace_header(Headers::Response, "x-tollgate-downgraded", &told);
         }
         Action::Continue
     })
@@ -173,33 +209,76 @@ pub(super) fn settle(id: u32) {
                 if held {
                     Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
-                let record = exchange.close(now_ms(), &facts::details());
+                let details = facts::details();
+                let root = stream.root;
+                let closed =
+                    Vm::enter(|vm| vm.tell(root, |teller| exchange.close(&details, teller)));
+                let Some((record, charges)) = closed.flatten() else { return Action::Continue };
                 for &field in &gate.config.access_log {
                     if let Some(text) = record.field(field) {
                         let _ = abi::set_property(&format!("tollgate.{}", field.name()), &text);
                     }
                 }
                 Vm::enter(|vm| vm.report(&gate, &record));
+                if gate.config.service.is_some() {
+                    let row = Row { call: record.call(), charges };
+                    Vm::enter(|vm| vm.tell(root, |teller| teller.desk.book.add(row)));
+                }
             }
         }
         Action::Continue
     });
 }
 
-fn take(step: &Step) -> Action {
+/// Runs `act` at the worker's desk. Without a plugin there is nothing to decide.
+fn tell(root: u32, act: impl FnOnce(Teller<'_, SharedData>) -> Step) -> Step {
+    Vm::enter(|vm| vm.tell(root, act)).flatten().unwrap_or(Step::Continue)
+}
+
+/// Does what a step says, of a request of whose body `size` bytes are held.
+fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
     match step {
         Step::Continue => Action::Continue,
         Step::Hold => Action::Pause,
+        Step::Wait => {
+            Vm::enter(|vm| vm.wait(root, id));
+            service::send(root);
+            let _ = abi::set_context(id);
+            Action::Pause
+        }
+        Step::Change(model) => {
+            change(&model, size);
+            Action::Continue
+        }
         Step::Refuse(refusal) => {
-            let body = refusal::body(refusal.shape, refusal.status, refusal.code, refusal.message);
-            let headers = refusal::headers(refusal.status);
+            let body = refusal::body(refusal.shape, refusal.status, refusal.code, &refusal.message);
+            let headers = refusal::headers(refusal.status, refusal.retry_after);
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
             let details = format!("tollgate_{}", refusal.code);
             // Envoy answers once this callback has returned, and drops what it holds.
-            match abi::reply(refusal.status, &details, headers, &body) {
+            match abi::reply(refusal.status, &details, &headers, &body) {
                 Ok(()) => Action::Pause,
                 Err(_) => Action::Continue,
             }
         }
+    }
+}
+
+/// Changes the model of the current request, in its body or else in its path.
+fn change(model: &str, size: usize) {
+    let body = abi::body(Buffer::Request, 0, size).unwrap_or_default();
+    if let Some(changed) = request::with_model(body.as_slice(), model) {
+        if abi::replace_body(Buffer::Request, size, &changed).is_ok()
+            && abi::header(Headers::Request, "content-length").is_ok()
+        {
+            let length = changed.len().to_string();
+            let _ = abi::replace_header(Headers::Request, "content-length", &length);
+        }
+        return;
+    }
+    let path = abi::header(Headers::Request, ":path").unwrap_or_default();
+    if let Some(path) = provider::with_model(path.text(), model) {
+        let _ = abi::replace_header(Headers::Request, ":path", &path);
     }
 }
 

@@ -8,10 +8,13 @@ use hashbrown::HashMap;
 use super::abi::{self, Buffer, Kind, Level, SharedData};
 use super::stream::Stream;
 use crate::config::Config;
+use crate::desk::{Desk, Sender};
+use crate::exchange::Teller;
 use crate::gate::Gate;
-use crate::metrics::{Admitted, Move, UNHELD, moves};
+use crate::metrics::{Admitted, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
 use crate::record::Record;
 use crate::shared::{NAMESPACE, Shared, count_up, number};
+use crate::sync::{Answer, Ask};
 
 #[derive(Default)]
 pub(super) struct Vm {
@@ -20,18 +23,27 @@ pub(super) struct Vm {
     admitted: Admitted,
     /// The host's number for each metric.
     metrics: HashMap<String, u32>,
-    /// The first part of every call's id, once the first call has come.
-    reporter: Option<String>,
+    /// Who this worker is, once the first call has come.
+    reporter: Option<Reporter>,
     calls: u64,
 }
 
 /// One configuration that this VM serves.
+#[derive(Default)]
 struct Plugin {
     gate: Option<Rc<Gate>>,
     /// Streams whose headers are held, and since when.
     held: Vec<(u32, u64)>,
     /// Whether Envoy lets headers be held, once it has shown.
     holds: Option<bool>,
+    desk: Desk,
+    /// Streams that wait for the service, and since when.
+    waiting: Vec<(u32, u64)>,
+    /// The call to the service that is under way.
+    token: Option<u32>,
+    ticked_ms: u64,
+    /// Whether ticks come fast, because calls wait for what another worker asks for.
+    hurried: bool,
 }
 
 thread_local! {
@@ -47,7 +59,7 @@ impl Vm {
 
     pub(super) fn create(&mut self, id: u32, root: u32) {
         if root == 0 {
-            self.plugins.insert(id, Plugin { gate: None, held: Vec::new(), holds: None });
+            self.plugins.insert(id, Plugin::default());
         } else {
             self.streams.insert(id, Stream::new(root));
         }
@@ -65,8 +77,9 @@ impl Vm {
             Ok(Err(error)) => return refused(&error.to_string()),
             Err(error) => return refused(&error.to_string()),
         };
-        if gate.config.hold_headers && abi::set_tick_period(TICK_MS).is_err() {
-            return refused("Envoy gives no tick, without which headers cannot be held");
+        let ticks = gate.config.hold_headers || gate.decides();
+        if ticks && abi::set_tick_period(TICK_MS).is_err() {
+            return refused("Envoy gives no tick, without which nothing can be waited for");
         }
         let version = gate.prices.version();
         abi::log(Level::Info, &format!("tollgate: configured, prices {version}"));
@@ -135,8 +148,8 @@ impl Vm {
     /// A new id for a call, unlike any other of any gateway.
     pub(super) fn call_id(&mut self) -> String {
         self.calls = self.calls.saturating_add(1);
-        let reporter = self.reporter.get_or_insert_with(reporter);
-        format!("{reporter}-{:x}", self.calls)
+        let Reporter { gateway, worker } = self.reporter.get_or_insert_with(Reporter::new);
+        format!("{gateway:016x}-{worker:x}-{:x}", self.calls)
     }
 
     pub(super) fn report(&mut self, gate: &Gate, record: &Record) {
@@ -163,6 +176,98 @@ impl Vm {
         }
     }
 
+    /// Runs `act` at the desk of a plugin.
+    pub(super) fn tell<T>(
+        &mut self,
+        root: u32,
+        act: impl FnOnce(Teller<'_, SharedData>) -> T,
+    ) -> Option<T> {
+        let desk = &mut self.plugins.get_mut(&root)?.desk;
+        let now_ms = abi::now() / NANOS_PER_MILLI;
+        Some(act(Teller { desk, shared: &mut SharedData, now_ms }))
+    }
+
+    /// Lets a stream wait for the service.
+    pub(super) fn wait(&mut self, root: u32, id: u32) {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        if !plugin.waiting.iter().any(|&(waiting, _)| waiting == id) {
+            plugin.waiting.push((id, abi::now() / NANOS_PER_MILLI));
+        }
+        if !core::mem::replace(&mut plugin.hurried, true) {
+            let _ = abi::set_tick_period(HURRY_MS);
+        }
+    }
+
+    /// Takes the streams that wait, and since when each does.
+    pub(super) fn take_waiting(&mut self, root: u32) -> Vec<(u32, u64)> {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return Vec::new() };
+        core::mem::take(&mut plugin.waiting)
+    }
+
+    /// Puts streams back that still wait.
+    pub(super) fn keep_waiting(&mut self, root: u32, still: Vec<(u32, u64)>) {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        plugin.waiting.extend(still);
+        if plugin.waiting.is_empty() && core::mem::take(&mut plugin.hurried) {
+            let _ = abi::set_tick_period(TICK_MS);
+        }
+    }
+
+    /// Whether it is time again to look after leases and to report calls.
+    pub(super) fn is_due(&mut self, root: u32, every_ms: u32, now_ms: u64) -> bool {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return false };
+        let due = now_ms.saturating_sub(plugin.ticked_ms) >= u64::from(every_ms);
+        if due {
+            plugin.ticked_ms = now_ms;
+        }
+        due
+    }
+
+    /// The next ask to the service, if one is due; `sent` then says under which token it went.
+    pub(super) fn next_ask(&mut self, root: u32) -> Option<Ask> {
+        let from = self.sender();
+        let desk = &mut self.plugins.get_mut(&root)?.desk;
+        desk.book.next(&mut desk.tenants, &from, abi::now() / NANOS_PER_MILLI)
+    }
+
+    pub(super) fn sent(&mut self, root: u32, token: Option<u32>) {
+        let from = self.sender();
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        plugin.token = token;
+        if token.is_none() {
+            plugin.desk.book.on_failure(&from, abi::now() / NANOS_PER_MILLI);
+        }
+    }
+
+    /// Takes in the answer to the ask under way, or its failure. Another call's is passed over.
+    pub(super) fn answered(&mut self, root: u32, token: u32, answer: Option<Answer>) {
+        let from = self.sender();
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        if plugin.token != Some(token) {
+            return;
+        }
+        plugin.token = None;
+        let now_ms = abi::now() / NANOS_PER_MILLI;
+        let Desk { tenants, book, .. } = &mut plugin.desk;
+        match answer {
+            Some(answer) => book.on_answer(tenants, &mut SharedData, answer, now_ms),
+            None => book.on_failure(&from, now_ms),
+        }
+    }
+
+    /// Counts what the desk has noted.
+    pub(super) fn count_notes(&mut self, root: u32) {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        let (lost, unleased) = plugin.desk.book.take_counts();
+        self.count(ROWS_LOST, lost);
+        self.count(UNLEASED, unleased);
+    }
+
+    fn sender(&mut self) -> Sender {
+        let Reporter { gateway, worker } = self.reporter.get_or_insert_with(Reporter::new);
+        Sender { gateway: format!("{gateway:016x}"), worker: *worker, node: node() }
+    }
+
     /// The host's number for a metric. It makes a new one at each call, so they are kept.
     fn metric(&mut self, kind: Kind, name: &str) -> Option<u32> {
         if let Some(&id) = self.metrics.get(name) {
@@ -180,18 +285,30 @@ fn refused(why: &str) -> bool {
 }
 
 /// The process, by the time at which its first worker named it, and this worker's number in it.
-fn reporter() -> String {
-    let key = |name: &str| format!("{NAMESPACE}{name}");
-    let incarnation = key("incarnation");
-    let mut shared = SharedData;
-    let mine = abi::now() ^ hash(abi::property("xds\0node\0id").unwrap_or_default().as_slice());
-    let process = match shared.store(&incarnation, &mine.to_le_bytes(), None) {
-        Ok(()) => mine,
-        Err(_) => shared.load(&incarnation).map_or(mine, |(value, _)| number(&value)),
-    };
-    // Without a number of its own, a worker takes one from the clock.
-    let worker = count_up(&mut shared, &key("workers"), u64::MAX).ok().flatten();
-    format!("{process:016x}-{:x}", worker.unwrap_or_else(abi::now))
+struct Reporter {
+    gateway: u64,
+    worker: u64,
+}
+
+impl Reporter {
+    fn new() -> Self {
+        let key = |name: &str| format!("{NAMESPACE}{name}");
+        let incarnation = key("incarnation");
+        let mut shared = SharedData;
+        let mine = abi::now() ^ hash(node().as_bytes());
+        let gateway = match shared.store(&incarnation, &mine.to_le_bytes(), None) {
+            Ok(()) => mine,
+            Err(_) => shared.load(&incarnation).map_or(mine, |(value, _)| number(&value)),
+        };
+        // Without a number of its own, a worker takes one from the clock.
+        let worker = count_up(&mut shared, &key("workers"), u64::MAX).ok().flatten();
+        Self { gateway, worker: worker.unwrap_or_else(abi::now) }
+    }
+}
+
+/// Envoy's name for itself.
+fn node() -> String {
+    abi::property("xds\0node\0id").map_or_else(|_| String::new(), |id| id.text().to_owned())
 }
 
 /// FNV-1a.
@@ -204,6 +321,8 @@ fn hash(bytes: &[u8]) -> u64 {
 pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
 /// How often held streams are looked after.
 const TICK_MS: u32 = 250;
+/// The same, while calls wait for what another worker is asking for.
+const HURRY_MS: u32 = 10;
 /// How long a held stream waits for its body before it is resumed, unless the bodies of others have
 /// come. If only its client is slow, it loses nothing but that the upstream hears of it earlier.
 const PATIENCE_MS: u64 = 1_000;

@@ -39,6 +39,7 @@ fn record() -> Record {
         amount: Amount::Estimated(Reported { usage, ..Reported::default() }),
         price: Price::Of(NanoUsd::new(9), "v".into()),
         decision: Decision::Pass,
+        budget: None,
         outcome: Outcome::Ok,
         trouble: Some(Trouble::Usage),
     }

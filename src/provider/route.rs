@@ -89,6 +89,22 @@ pub fn route<'a>(method: &str, path: &'a str) -> Option<Route<'a>> {
     Some(Route { api, model: head.rsplit('/').next().filter(|model| !model.is_empty()) })
 }
 
+/// A Gemini path with its model changed, which is percent-encoded where need be; `None` where the
+/// path names none.
+#[must_use]
+pub fn with_model(path: &str, model: &str) -> Option<String> {
+    let (before, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    let colon = before.rfind(':').or_else(|| before.rfind("%3A"))?;
+    let (head, method) = before.split_at(colon);
+    let (parent, _) = head.rsplit_once('/')?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let encoded = model.bytes().map(|b| match plain(b) {
+        true => char::from(b).to_string(),
+        false => format!("%{b:02X}"),
+    });
+    Some(format!("{parent}/{}{method}{query}", encoded.collect::<String>()))
+}
+
 /// The path segment behind `marker`.
 fn after<'a>(path: &'a str, marker: &str) -> Option<&'a str> {
     let (_, tail) = path.split_once(marker)?;
@@ -98,6 +114,19 @@ fn after<'a>(path: &'a str, marker: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_model_in_a_path_is_changed_and_nothing_else() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/v1beta/models/gemini-2.5-pro:generateContent?key=a:b", Some("/v1beta/models/small%2F1:generateContent?key=a:b")),
+            ("/v1/models/g%3AstreamGenerateContent",                  Some("/v1/models/small%2F1%3AstreamGenerateContent")),
+            ("/v1/chat/completions",                                  None),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(with_model(path, "small/1").as_deref(), expected, "{path}");
+        }
+    }
 
     #[test]
     fn the_path_tells_the_call() {

@@ -1,0 +1,88 @@
+//! The correspondence with the quota service, and the streams that wait for it.
+
+use super::abi::{self, Buffer, Headers};
+use super::stream;
+use super::vm::{NANOS_PER_MILLI, Vm};
+use crate::config::Service;
+use crate::sync::{Answer, VERSION};
+
+/// Sends what is to be said to the service, if anything is and nothing is under way.
+pub(super) fn send(root: u32) {
+    let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
+    let Some(service) = &gate.config.service else { return };
+    let Some(ask) = Vm::enter(|vm| vm.next_ask(root)).flatten() else { return };
+    let body = serde_json::to_vec(&ask).unwrap_or_default();
+    let bearer = service.secret.as_ref().map(|secret| format!("Bearer {secret}"));
+    let mut headers = vec![
+        (":method", "POST"),
+        (":path", "/v1/sync"),
+        (":authority", service.host.as_str()),
+        ("content-type", "application/json"),
+    ];
+    headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+    let _ = abi::set_context(root);
+    let token = abi::post(&service.cluster, &headers, &body, service.timeout_ms).ok();
+    Vm::enter(|vm| vm.sent(root, token));
+}
+
+/// Takes in the answer to an ask, and decides about the calls that wait for it.
+pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
+    let answer = if headers > 0 { read(size) } else { None };
+    Vm::enter(|vm| vm.answered(root, token, answer));
+    wake(root);
+    send(root);
+}
+
+fn read(size: usize) -> Option<Answer> {
+    let status = abi::header(Headers::Call, ":status").ok()?;
+    if status.text() != "200" {
+        return None;
+    }
+    let body = abi::body(Buffer::Call, 0, size).ok()?;
+    serde_json::from_slice(body.as_slice()).ok().filter(|answer: &Answer| answer.v == VERSION)
+}
+
+/// Looks after leases and rows, and after calls that wait for what another worker asks for.
+pub(super) fn on_tick(root: u32) {
+    let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
+    if !gate.decides() {
+        return;
+    }
+    wake(root);
+    let every_ms = gate.config.service.as_ref().map_or(LOCAL_TICK_MS, |service| service.sync_ms);
+    let now_ms = abi::now() / NANOS_PER_MILLI;
+    if Vm::enter(|vm| vm.is_due(root, every_ms, now_ms)).unwrap_or(false) {
+        Vm::enter(|vm| vm.tell(root, |teller| teller.desk.tick(teller.shared, teller.now_ms)));
+        Vm::enter(|vm| vm.count_notes(root));
+        send(root);
+    }
+}
+
+/// Decides again about all calls that wait.
+fn wake(root: u32) {
+    let waiting = Vm::enter(|vm| vm.take_waiting(root)).unwrap_or_default();
+    if waiting.is_empty() {
+        return;
+    }
+    let gate = Vm::enter(|vm| vm.gate(root)).flatten();
+    let timeout_ms =
+        gate.as_ref().and_then(|gate| gate.config.service.as_ref()).map_or(0, patience);
+    let now_ms = abi::now() / NANOS_PER_MILLI;
+    let mut still = Vec::new();
+    for (id, since) in waiting {
+        let can_wait = now_ms.saturating_sub(since) < timeout_ms;
+        if abi::set_context(id).is_ok() && stream::retry(id, can_wait) {
+            still.push((id, since));
+        }
+    }
+    let _ = abi::set_context(root);
+    Vm::enter(|vm| vm.keep_waiting(root, still));
+}
+
+/// How long a call waits in all: for the ask under way when it came, and for its own.
+fn patience(service: &Service) -> u64 {
+    u64::from(service.timeout_ms).saturating_mul(2)
+}
+
+/// How often slices are looked after where there is no service.
+const LOCAL_TICK_MS: u32 = 1_000;
