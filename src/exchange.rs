@@ -20,7 +20,7 @@ use crate::request::Body;
 use crate::shared::Shared;
 use crate::sync::Charge;
 use crate::who::{Lookup, Origin, is_name};
-use finding::{Finding, From, Reply, may_have_worked};
+use finding::{Finding, From, Reply, is_success, may_have_worked};
 use names::{Name, Who};
 
 /// What the host must do next.

@@ -154,7 +154,11 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `providers`, `prices`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `service`, `providers`, `prices`"),
+        (r#"{"service": {}}"#,    "`service.cluster` must be given"),
+        (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
+        (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),
+        (r#"{"service": {"cluster": "q", "on_failure": "maybe"}}"#, "`service.on_failure` must be `allow` or `refuse`, not `maybe`"),
         (r#"{"strip": [], "strip": []}"#, "`strip` must be given once"),
         (r#"{"tenant": {"header": "a"}}"#, "`tenant` must be a list, not an object"),
         (r#"{"tenant": ["x-tenant-id"]}"#, r#"`tenant[0]` must be an object, not string "x-tenant-id""#),

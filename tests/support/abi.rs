@@ -118,6 +118,55 @@ unsafe extern "C" fn proxy_get_buffer_bytes(
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_set_buffer_bytes(
+    buffer: i32,
+    start: usize,
+    len: usize,
+    data: *const u8,
+    size: usize,
+) -> i32 {
+    answer("proxy_set_buffer_bytes", |host| {
+        // SAFETY: a live slice.
+        let new = unsafe { bytes(data, size) };
+        let body = match buffer {
+            0 => host.stream()?.request_body.as_mut(),
+            1 => host.stream()?.response_body.as_mut(),
+            _ => None,
+        };
+        let body = body.ok_or(Status::BadArgument)?;
+        if start != 0 {
+            return Err(Status::BadArgument);
+        }
+        body.splice(..len.min(body.len()), new.iter().copied());
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_http_call(
+    cluster: *const u8,
+    cluster_len: usize,
+    _headers: *const u8,
+    _headers_len: usize,
+    body: *const u8,
+    body_len: usize,
+    _trailers: *const u8,
+    _trailers_len: usize,
+    _timeout_ms: u32,
+    token: *mut u32,
+) -> i32 {
+    answer("proxy_http_call", |host| {
+        // SAFETY: live slices, and a place for the answer.
+        let (cluster, body) = unsafe { (text(cluster, cluster_len), bytes(body, body_len)) };
+        host.calls.push((cluster.to_owned(), body.to_vec()));
+        let number = u32::try_from(host.calls.len()).expect("few calls");
+        // SAFETY: as above.
+        unsafe { *token = number };
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_get_header_map_value(
     map: i32,
     name: *const u8,

@@ -45,6 +45,8 @@ pub(crate) struct Host {
     /// Kind and name of each metric, by its number.
     pub(crate) metrics: Vec<(i32, String)>,
     pub(crate) log: Vec<String>,
+    /// What was sent to other clusters: the cluster, and the body.
+    pub(crate) calls: Vec<(String, Vec<u8>)>,
     /// How calls are to fail: by function, or all of them.
     pub(crate) faults: BTreeMap<&'static str, Status>,
     pub(crate) fault: Option<Status>,
