@@ -10,15 +10,30 @@ use std::rc::Rc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tollgate::config::{Config, LogField};
-use tollgate::exchange::Exchange;
+use tollgate::desk::Desk;
+use tollgate::exchange::{Exchange, Teller};
 use tollgate::gate::Gate;
 use tollgate::price::{Book, Prices};
 use tollgate::provider::{Answer, Api, Places, Shape};
 use tollgate::request::{Body, Questions};
+use tollgate::shared::{Conflict, Shared, Version};
 use tollgate::who::{Lookup, Origin};
 
 const USAGE: &str = r#"{"prompt_tokens":812,"completion_tokens":240,"total_tokens":1052,"prompt_tokens_details":{"cached_tokens":512},"completion_tokens_details":{"reasoning_tokens":64}}"#;
 const MODEL: &str = "gpt-4o-mini-2024-07-18";
+
+/// A worker that shares nothing: without budgets nothing is asked of it.
+struct Alone;
+
+impl Shared for Alone {
+    fn load(&self, _: &str) -> Option<(Vec<u8>, Version)> {
+        None
+    }
+
+    fn store(&mut self, _: &str, _: &[u8], _: Option<Version>) -> Result<(), Conflict> {
+        Ok(())
+    }
+}
 
 /// An answer of about 2 KB.
 fn json_answer() -> Vec<u8> {
@@ -125,7 +140,8 @@ fn exchanges(c: &mut Criterion) {
     let request = request("Tell me what this month will cost, please.");
     let json = [json_answer()];
     let events = events();
-    let run = |answer: &[Vec<u8>]| {
+    let mut desk = Desk::default();
+    let mut run = |answer: &[Vec<u8>]| {
         let target = gate.target("POST", "/v1/chat/completions", "api.openai.com", "");
         let mut exchange =
             Exchange::open(Rc::clone(&gate), target.unwrap(), "call-1".into(), 1, |origin| {
@@ -134,12 +150,18 @@ fn exchanges(c: &mut Criterion) {
                     _ => Lookup::Value(b"acme".to_vec()),
                 }
             });
-        let _ = exchange.on_request_headers(false);
-        let _ = exchange.on_request_body(black_box(&request), true);
+        let _ = exchange
+            .on_request_headers(false, Teller { desk: &mut desk, shared: &mut Alone, now_ms: 3 });
+        let _ = exchange.on_request_body(
+            black_box(&request),
+            true,
+            Teller { desk: &mut desk, shared: &mut Alone, now_ms: 3 },
+        );
         exchange.on_answer_head(200, "", "");
         answer.iter().for_each(|chunk| exchange.on_answer_body(chunk, false, || 2));
         exchange.on_answer_end();
-        let record = exchange.close(3, "");
+        let (record, _) =
+            exchange.close("", Teller { desk: &mut desk, shared: &mut Alone, now_ms: 3 });
         LogField::ALL.map(|field| record.field(field))
     };
     for (name, answer) in [("JSON", &json[..]), ("200 events", &events)] {

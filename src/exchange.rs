@@ -4,14 +4,15 @@
 //! elsewhere. If a decision needs the body, the request waits for its end; if none does, the body
 //! is read as it passes. Whatever becomes of the call, [`Exchange::close`] makes its one record.
 
+mod admission;
 mod finding;
 mod names;
 
 use std::rc::Rc;
 
-use crate::budget::{Expected, Used};
-use crate::config::{Anonymous, OnFailure, Unknown};
-use crate::desk::{Call, Desk, Hold, Known, Mark, Refused, Standing, Verdict, unavailable};
+use crate::budget::Used;
+use crate::config::Anonymous;
+use crate::desk::{Desk, Hold};
 use crate::gate::{Gate, Target};
 use crate::price::Terms;
 use crate::provider::{Answer, Api, Evidence, Shape};
@@ -295,136 +296,6 @@ impl Exchange {
         };
         (record, charges)
     }
-
-    fn decide(&mut self, at_end: bool, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
-        let must_be_known = self.gate.config.anonymous == Anonymous::Refuse;
-        match &self.who.tenant {
-            Name::Waiting(_) if !at_end && must_be_known => return Step::Hold,
-            Name::Waiting(_) | Name::Settled(None) if must_be_known => {
-                return self.refuse(None, 401, "tenant_unknown", UNKNOWN.to_owned(), None);
-            }
-            _ => {}
-        }
-        match self.gate.decides() {
-            false => Step::Continue,
-            true if !at_end => Step::Hold,
-            true => self.admit(can_wait, teller),
-        }
-    }
-
-    fn admit(&mut self, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
-        let Teller { desk, shared, now_ms } = teller;
-        let gate = Rc::clone(&self.gate);
-        let config = &gate.config;
-        let name = match (self.who.tenant.get(), &config.anonymous) {
-            (Some(name), _) | (None, Anonymous::Tenant(name)) => name.clone(),
-            (None, Anonymous::Refuse) => return Step::Continue,
-        };
-        let can_wait = can_wait && !desk.book.is_away(now_ms);
-        let known = match desk.tenants.standing(shared, &name, now_ms) {
-            Standing::Known(known) => known,
-            Standing::Unknown => return self.admit_unknown(config.on_unknown()),
-            Standing::Asked if can_wait => return Step::Wait,
-            Standing::Asked => match desk.tenants.last_known(shared, &name, now_ms) {
-                Some(known) => known,
-                None if config.on_failure() == OnFailure::Refuse => {
-                    return self.refuse_for(unavailable());
-                }
-                None => {
-                    desk.book.note_unleased();
-                    return Step::Continue;
-                }
-            },
-        };
-        let model = self.asked_model().map(str::to_owned);
-        let call = Call {
-            feature: self.who.feature.get().map(String::as_str),
-            model: model.as_deref(),
-            expected: self.expected(),
-            can_change: self.can_change(),
-            can_wait,
-        };
-        let verdict = desk.admit(shared, &known, call, config.on_failure(), now_ms);
-        self.take(verdict, &known)
-    }
-
-    fn take(&mut self, verdict: Verdict, known: &Known) -> Step {
-        self.admitted.tenant = Some(known.tenant.id.clone());
-        match verdict {
-            Verdict::Wait => Step::Wait,
-            Verdict::Refuse(refused) => self.refuse_for(refused),
-            Verdict::Pass(holds, mark) => {
-                let (decision, budget) = match mark {
-                    None => (Decision::Pass, None),
-                    Some(Mark::Warn(budget)) => (Decision::Warn, Some(budget)),
-                    Some(Mark::Shadow(budget)) => (Decision::Shadow, Some(budget)),
-                };
-                self.admitted.holds = holds;
-                (self.admitted.decision, self.admitted.budget) = (Some(decision), budget);
-                Step::Continue
-            }
-            Verdict::Downgrade(holds, to, budget) => {
-                self.admitted.holds = holds;
-                self.admitted.decision = Some(Decision::Downgrade);
-                (self.admitted.budget, self.admitted.model) = (Some(budget), Some(to.clone()));
-                Step::Change(to)
-            }
-        }
-    }
-
-    fn admit_unknown(&mut self, unknown: Unknown) -> Step {
-        match (unknown, &self.gate.config.anonymous) {
-            // A name that nobody has is not repeated in metrics and logs.
-            (Unknown::Allow, Anonymous::Tenant(name)) => {
-                self.admitted.tenant = Some(name.clone());
-                Step::Continue
-            }
-            _ => self.refuse(None, 403, "tenant_unknown", NOT_A_CUSTOMER.to_owned(), None),
-        }
-    }
-
-    /// What the call may take, by the model it asks for.
-    fn expected(&self) -> Expected {
-        let prices = &self.gate.prices;
-        let tariff = self.asked_model().and_then(|m| prices.find(&self.target.provider, m));
-        Expected::of(self.body.said(), tariff, seconds(self.began_ms))
-    }
-
-    fn asked_model(&self) -> Option<&str> {
-        self.body.said().model.as_deref().or(self.target.model.as_deref())
-    }
-
-    /// Whether the model stands where it can still be changed.
-    fn can_change(&self) -> bool {
-        match self.target.api.shape() {
-            Shape::Google => self.head_held,
-            Shape::OpenAi | Shape::Anthropic => {
-                self.target.model.is_none() && self.body.said().model.is_some()
-            }
-        }
-    }
-
-    fn refuse_for(&mut self, refused: Refused) -> Step {
-        let Refused { budget, status, code, message, retry_after } = refused;
-        self.refuse(budget, status, code, message, retry_after)
-    }
-
-    fn refuse(
-        &mut self,
-        budget: Option<String>,
-        status: u16,
-        code: &'static str,
-        message: String,
-        retry_after: Option<u64>,
-    ) -> Step {
-        self.phase = Phase::Refused(status);
-        self.admitted.budget = budget;
-        Step::Refuse(Refusal { shape: self.target.api.shape(), status, code, message, retry_after })
-    }
-
-    fn most_held(&self) -> u64 {
-        u64::try_from(self.gate.config.max_buffered).unwrap_or(u64::MAX)
-    }
 }
 
 fn price(
@@ -481,11 +352,7 @@ fn is_ruled_out(coding: &str) -> bool {
     quality.is_some_and(|quality| quality.trim_matches(['0', '.', ' ', '\t']).is_empty())
 }
 
-const UNKNOWN: &str =
-    "This request does not say whose it is. Send the identity that this gateway asks for.";
 const TOO_LARGE: &str = "The request body is larger than this gateway can read before it decides.";
-
-const NOT_A_CUSTOMER: &str = "This request is not from a customer that this gateway knows.";
 
 #[cfg(test)]
 mod tests;

@@ -10,156 +10,13 @@
 //! of a budget is never stuck with a worker that does not need it. A change that loses its races is
 //! not made: what was to be given back stays in the slice until the next tick.
 
+mod lease;
+
 use std::collections::BTreeMap;
 
-use crate::shared::{Conflict, NAMESPACE, Shared, update};
-
-/// The gateway's lease of one budget, as it stands in shared data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lease {
-    /// The window it is for.
-    pub window: u64,
-    /// What no worker has drawn.
-    pub available: u64,
-    /// What was used beyond the lease, to be made up for by what comes back.
-    pub debt: u64,
-    /// Until when calls may be admitted on it, in milliseconds of this machine's clock.
-    pub until_ms: u64,
-    /// What the service had left beside it when it last said so.
-    pub left: u64,
-    /// When that was.
-    pub told_ms: u64,
-}
-
-/// A draw from a lease came to nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Short {
-    /// There is no lease for the window, or its time is over.
-    Missing,
-    /// The lease has less than is needed, and the service said a moment ago that it has no more.
-    Empty,
-    /// The lease has less than is needed.
-    Low,
-    /// Other workers were faster, too often.
-    Busy,
-}
-
-impl Lease {
-    fn read(bytes: &[u8]) -> Option<Self> {
-        let (&LAYOUT, numbers) = bytes.split_first()? else { return None };
-        let mut numbers = numbers.chunks_exact(8).map(crate::shared::number);
-        let mut next = || numbers.next();
-        Some(Self {
-            window: next()?,
-            available: next()?,
-            debt: next()?,
-            until_ms: next()?,
-            left: next()?,
-            told_ms: next()?,
-        })
-    }
-
-    fn write(&self) -> Vec<u8> {
-        let Self { window, available, debt, until_ms, left, told_ms } = *self;
-        let numbers = [window, available, debt, until_ms, left, told_ms];
-        [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
-    }
-
-    /// The lease of a budget, if this gateway has had one.
-    pub fn of(shared: &impl Shared, budget: &str) -> Option<Self> {
-        shared.load(&key(budget)).and_then(|(bytes, _)| Self::read(&bytes))
-    }
-
-    /// Takes `need`, and ahead of it up to `ahead` if there is plenty.
-    fn draw(&mut self, window: u64, need: u64, ahead: u64, now_ms: u64) -> Result<u64, Short> {
-        if self.window != window || self.until_ms <= now_ms {
-            return Err(Short::Missing);
-        }
-        let Some(rest) = self.available.checked_sub(need) else {
-            let fresh = now_ms.saturating_sub(self.told_ms) < RECHECK_MS;
-            let enough = self.left.saturating_add(self.available) >= need;
-            return Err(if fresh && !enough { Short::Empty } else { Short::Low });
-        };
-        let ahead = ahead.min(rest / PLENTY);
-        self.available = rest.saturating_sub(ahead);
-        Ok(need.saturating_add(ahead))
-    }
-
-    /// Takes back what was drawn, first of all to pay its debt.
-    fn back(&mut self, window: u64, amount: u64) {
-        if self.window == window {
-            let paid = amount.min(self.debt);
-            self.debt = self.debt.saturating_sub(paid);
-            self.available = self.available.saturating_add(amount.saturating_sub(paid));
-        }
-    }
-}
-
-/// What the service lends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loan {
-    /// The window it is for.
-    pub window: u64,
-    /// How much.
-    pub amount: u64,
-    /// What the service has left.
-    pub left: u64,
-    /// Until when calls may be admitted on the lease.
-    pub until_ms: u64,
-}
-
-/// Adds a loan to the lease of `budget`. A loan for another window than the lease's replaces it.
-///
-/// # Errors
-///
-/// Returns [`Conflict`] where too many races were lost; the loan must then be tried again.
-pub fn lend(
-    shared: &mut impl Shared,
-    budget: &str,
-    loan: Loan,
-    now_ms: u64,
-) -> Result<(), Conflict> {
-    update(shared, &key(budget), |old| {
-        let old = old.and_then(Lease::read).unwrap_or_default();
-        let mut lease = if old.window == loan.window { old } else { Lease::default() };
-        lease.window = loan.window;
-        lease.back(loan.window, loan.amount);
-        lease.until_ms = lease.until_ms.max(loan.until_ms);
-        (lease.left, lease.told_ms) = (loan.left, now_ms);
-        // A loan for a window before the lease's is late: that window is over.
-        let keep = loan.window >= old.window;
-        (keep.then(|| lease.write()), ())
-    })
-}
-
-/// Opens the lease of `budget` for `window` with all of `loan`, unless some worker has done so.
-///
-/// # Errors
-///
-/// Returns [`Conflict`] where too many races were lost.
-pub fn open(shared: &mut impl Shared, budget: &str, loan: Loan) -> Result<(), Conflict> {
-    update(shared, &key(budget), |old| {
-        let window = old.and_then(Lease::read).map_or(0, |lease| lease.window);
-        let Loan { window: new, amount, until_ms, left } = loan;
-        let lease = Lease { window: new, available: amount, until_ms, left, ..Lease::default() };
-        ((window < new).then(|| lease.write()), ())
-    })
-}
-
-/// Takes all that no worker has drawn, to be given back to the service.
-///
-/// # Errors
-///
-/// Returns [`Conflict`] where too many races were lost.
-pub fn drain(shared: &mut impl Shared, budget: &str, window: u64) -> Result<u64, Conflict> {
-    update(shared, &key(budget), |old| match old.and_then(Lease::read) {
-        Some(mut lease) if lease.window == window && lease.available > 0 => {
-            let all = core::mem::take(&mut lease.available);
-            (Some(lease.write()), all)
-        }
-        _ => (None, 0),
-    })
-}
+use crate::shared::Shared;
+pub use lease::{Lease, Loan, Short, drain, lend, open, owe};
+use lease::{back, cover, draw};
 
 /// What one worker has drawn, by budget.
 #[derive(Debug, Default)]
@@ -218,7 +75,13 @@ impl Slices {
         }
         let missing = need.saturating_sub(slice.left);
         if missing > 0 || need == 0 {
-            slice.left = slice.left.saturating_add(draw(shared, budget, slice, missing, now_ms)?);
+            slice.left = slice.left.saturating_add(draw(
+                shared,
+                budget,
+                window,
+                (missing, slice.pace),
+                now_ms,
+            )?);
         }
         slice.left = slice.left.saturating_sub(need);
         slice.held = slice.held.saturating_add(need);
@@ -270,77 +133,6 @@ impl Slices {
     }
 }
 
-fn draw(
-    shared: &mut impl Shared,
-    budget: &str,
-    slice: &Slice,
-    need: u64,
-    now_ms: u64,
-) -> Result<u64, Short> {
-    let drawn = update(shared, &key(budget), |old| {
-        let mut lease = old.and_then(Lease::read).unwrap_or_default();
-        match lease.draw(slice.window, need, slice.pace, now_ms) {
-            Ok(amount) => (Some(lease.write()), Ok(amount)),
-            Err(short) => (None, Err(short)),
-        }
-    });
-    drawn.unwrap_or(Err(Short::Busy))
-}
-
-/// Takes up to `amount` for a call that has already used it; returns how much there was. The lease
-/// need not be valid any more: the money is spent.
-fn cover(shared: &mut impl Shared, budget: &str, window: u64, amount: u64) -> u64 {
-    let covered = update(shared, &key(budget), |old| match old.and_then(Lease::read) {
-        Some(mut lease) if lease.window == window && lease.available > 0 => {
-            let covered = amount.min(lease.available);
-            lease.available = lease.available.saturating_sub(covered);
-            (Some(lease.write()), covered)
-        }
-        _ => (None, 0),
-    });
-    covered.unwrap_or(0)
-}
-
-fn back(shared: &mut impl Shared, budget: &str, window: u64, amount: u64) -> Result<(), Conflict> {
-    update(shared, &key(budget), |old| {
-        let Some(mut lease) = old.and_then(Lease::read) else { return (None, ()) };
-        lease.back(window, amount);
-        (Some(lease.write()), ())
-    })
-}
-
-/// Notes what was used beyond the lease of `budget`, so that what comes back pays for it first.
-///
-/// # Errors
-///
-/// Returns [`Conflict`] where too many races were lost.
-pub fn owe(
-    shared: &mut impl Shared,
-    budget: &str,
-    window: u64,
-    amount: u64,
-) -> Result<(), Conflict> {
-    update(shared, &key(budget), |old| match old.and_then(Lease::read) {
-        Some(mut lease) if lease.window == window => {
-            let paid = amount.min(lease.available);
-            lease.available = lease.available.saturating_sub(paid);
-            lease.debt = lease.debt.saturating_add(amount.saturating_sub(paid));
-            (Some(lease.write()), ())
-        }
-        _ => (None, ()),
-    })
-}
-
-fn key(budget: &str) -> String {
-    format!("{NAMESPACE}lease/{budget}")
-}
-
-/// The first byte of a lease's record.
-const LAYOUT: u8 = 1;
-/// A worker draws ahead at most this part of what is left, so that others find something too.
-const PLENTY: u64 = 8;
-/// For how long "nothing left" is believed: what others give back may have made room since.
-const RECHECK_MS: u64 = 1_000;
 /// Ticks without a call after which a worker lets go of a budget.
 const IDLE_TICKS: u32 = 3;
 

@@ -5,9 +5,12 @@ use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// Values and their versions, by key.
+type Values = BTreeMap<String, (Vec<u8>, u32)>;
+
 /// A store without races, shared by all desks of a test.
 #[derive(Clone, Default)]
-struct Store(Rc<RefCell<BTreeMap<String, (Vec<u8>, u32)>>>);
+struct Store(Rc<RefCell<Values>>);
 
 impl Shared for Store {
     fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {

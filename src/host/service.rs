@@ -10,7 +10,7 @@ use crate::sync::{Answer, VERSION};
 pub(super) fn send(root: u32) {
     let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
     let Some(service) = &gate.config.service else { return };
-    let Some(ask) = Vm::enter(|vm| vm.next_ask(root)).flatten() else { return };
+    let Some(ask) = Vm::enter(|vm| vm.next_ask(&gate)).flatten() else { return };
     let body = serde_json::to_vec(&ask).unwrap_or_default();
     let bearer = service.secret.as_ref().map(|secret| format!("Bearer {secret}"));
     let mut headers = vec![
@@ -22,13 +22,14 @@ pub(super) fn send(root: u32) {
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
     let _ = abi::set_context(root);
     let token = abi::post(&service.cluster, &headers, &body, service.timeout_ms).ok();
-    Vm::enter(|vm| vm.sent(root, token));
+    Vm::enter(|vm| vm.sent(&gate, token));
 }
 
 /// Takes in the answer to an ask, and decides about the calls that wait for it.
 pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
+    let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
     let answer = if headers > 0 { read(size) } else { None };
-    Vm::enter(|vm| vm.answered(root, token, answer));
+    Vm::enter(|vm| vm.answered(&gate, token, answer));
     wake(root);
     send(root);
 }
@@ -51,9 +52,9 @@ pub(super) fn on_tick(root: u32) {
     wake(root);
     let every_ms = gate.config.service.as_ref().map_or(LOCAL_TICK_MS, |service| service.sync_ms);
     let now_ms = abi::now() / NANOS_PER_MILLI;
-    if Vm::enter(|vm| vm.is_due(root, every_ms, now_ms)).unwrap_or(false) {
-        Vm::enter(|vm| vm.tell(root, |teller| teller.desk.tick(teller.shared, teller.now_ms)));
-        Vm::enter(|vm| vm.count_notes(root));
+    if Vm::enter(|vm| vm.is_due(&gate, every_ms, now_ms)).unwrap_or(false) {
+        Vm::enter(|vm| vm.tell(&gate, |teller| teller.desk.tick(teller.shared, teller.now_ms)));
+        Vm::enter(|vm| vm.count_notes(&gate));
         send(root);
     }
 }

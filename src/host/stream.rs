@@ -77,7 +77,7 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
     let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
     let root = stream.root;
-    let step = tell(root, |teller| exchange.on_request_headers(end, teller));
+    let step = tell(gate, |teller| exchange.on_request_headers(end, teller));
     let held = step == Step::Hold && Vm::enter(|vm| vm.hold(root, id, now_ms)).unwrap_or(false);
     if held {
         exchange.on_head_held();
@@ -96,7 +96,7 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
 
 pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
     with(id, |stream| {
-        let State::Call { exchange, read, held, .. } = &mut stream.state else {
+        let State::Call { gate, exchange, read, held } = &mut stream.state else {
             return Action::Continue;
         };
         if core::mem::take(held) {
@@ -105,8 +105,7 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
         // While the body is held, Envoy shows all of it again, with the new part at its end.
         let fresh = size.saturating_sub(*read);
         let chunk = abi::body(Buffer::Request, *read, fresh).unwrap_or_default();
-        let step =
-            tell(stream.root, |teller| exchange.on_request_body(chunk.as_slice(), end, teller));
+        let step = tell(gate, |teller| exchange.on_request_body(chunk.as_slice(), end, teller));
         *read = if matches!(step, Step::Hold | Step::Wait) { size } else { 0 };
         take(id, stream.root, step, size)
     })
@@ -116,10 +115,10 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
 pub(super) fn retry(id: u32, can_wait: bool) -> bool {
     let mut waits = false;
     with(id, |stream| {
-        let State::Call { exchange, read, .. } = &mut stream.state else {
+        let State::Call { gate, exchange, read, .. } = &mut stream.state else {
             return Action::Continue;
         };
-        let step = tell(stream.root, |teller| exchange.retry(can_wait, teller));
+        let step = tell(gate, |teller| exchange.retry(can_wait, teller));
         match step {
             Step::Wait => waits = true,
             step => {
@@ -136,13 +135,13 @@ pub(super) fn retry(id: u32, can_wait: bool) -> bool {
 
 pub(super) fn on_request_trailers(id: u32) -> Action {
     with(id, |stream| {
-        let State::Call { exchange, held, read, .. } = &mut stream.state else {
+        let State::Call { gate, exchange, held, read } = &mut stream.state else {
             return Action::Continue;
         };
         if core::mem::take(held) {
             Vm::enter(|vm| vm.unhold(stream.root, id, true));
         }
-        let step = tell(stream.root, |teller| exchange.on_request_end(teller));
+        let step = tell(gate, |teller| exchange.on_request_end(teller));
         let size = *read;
         take(id, stream.root, step, size)
     })
@@ -210,10 +209,9 @@ pub(super) fn settle(id: u32) {
                     Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
                 let details = facts::details();
-                let root = stream.root;
                 let closed =
-                    Vm::enter(|vm| vm.tell(root, |teller| exchange.close(&details, teller)));
-                let Some((record, charges)) = closed.flatten() else { return Action::Continue };
+                    Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(&details, teller)));
+                let Some((record, charges)) = closed else { return Action::Continue };
                 for &field in &gate.config.access_log {
                     if let Some(text) = record.field(field) {
                         let _ = abi::set_property(&format!("tollgate.{}", field.name()), &text);
@@ -222,7 +220,7 @@ pub(super) fn settle(id: u32) {
                 Vm::enter(|vm| vm.report(&gate, &record));
                 if gate.config.service.is_some() {
                     let row = Row { call: record.call(), charges };
-                    Vm::enter(|vm| vm.tell(root, |teller| teller.desk.book.add(row)));
+                    Vm::enter(|vm| vm.tell(&gate, |teller| teller.desk.book.add(row)));
                 }
             }
         }
@@ -230,9 +228,9 @@ pub(super) fn settle(id: u32) {
     });
 }
 
-/// Runs `act` at the worker's desk. Without a plugin there is nothing to decide.
-fn tell(root: u32, act: impl FnOnce(Teller<'_, SharedData>) -> Step) -> Step {
-    Vm::enter(|vm| vm.tell(root, act)).flatten().unwrap_or(Step::Continue)
+/// Runs `act` at the worker's desk.
+fn tell(gate: &Gate, act: impl FnOnce(Teller<'_, SharedData>) -> Step) -> Step {
+    Vm::enter(|vm| vm.tell(gate, act)).unwrap_or(Step::Continue)
 }
 
 /// Does what a step says, of a request of whose body `size` bytes are held.

@@ -20,6 +20,8 @@ use crate::sync::{Answer, Ask};
 pub(super) struct Vm {
     plugins: HashMap<u32, Plugin>,
     streams: HashMap<u32, Stream>,
+    /// By the service's cluster; budgets without a service have an office without a name.
+    offices: HashMap<String, Office>,
     admitted: Admitted,
     /// The host's number for each metric.
     metrics: HashMap<String, u32>,
@@ -36,14 +38,19 @@ struct Plugin {
     held: Vec<(u32, u64)>,
     /// Whether Envoy lets headers be held, once it has shown.
     holds: Option<bool>,
-    desk: Desk,
     /// Streams that wait for the service, and since when.
     waiting: Vec<(u32, u64)>,
-    /// The call to the service that is under way.
-    token: Option<u32>,
-    ticked_ms: u64,
     /// Whether ticks come fast, because calls wait for what another worker asks for.
     hurried: bool,
+}
+
+/// What this worker has to do with one quota service. It outlives the configurations that name it.
+#[derive(Default)]
+struct Office {
+    desk: Desk,
+    /// The call to the service that is under way, and since when.
+    under_way: Option<(u32, u64)>,
+    ticked_ms: u64,
 }
 
 thread_local! {
@@ -176,15 +183,20 @@ impl Vm {
         }
     }
 
-    /// Runs `act` at the desk of a plugin.
+    fn office(&mut self, gate: &Gate) -> &mut Office {
+        let cluster = gate.config.service.as_ref().map_or("", |service| &service.cluster);
+        self.offices.entry_ref(cluster).or_default()
+    }
+
+    /// Runs `act` at the desk where calls of `gate` are decided.
     pub(super) fn tell<T>(
         &mut self,
-        root: u32,
+        gate: &Gate,
         act: impl FnOnce(Teller<'_, SharedData>) -> T,
-    ) -> Option<T> {
-        let desk = &mut self.plugins.get_mut(&root)?.desk;
+    ) -> T {
+        let desk = &mut self.office(gate).desk;
         let now_ms = abi::now() / NANOS_PER_MILLI;
-        Some(act(Teller { desk, shared: &mut SharedData, now_ms }))
+        act(Teller { desk, shared: &mut SharedData, now_ms })
     }
 
     /// Lets a stream wait for the service.
@@ -213,42 +225,51 @@ impl Vm {
         }
     }
 
-    /// Whether it is time again to look after leases and to report calls.
-    pub(super) fn is_due(&mut self, root: u32, every_ms: u32, now_ms: u64) -> bool {
-        let Some(plugin) = self.plugins.get_mut(&root) else { return false };
-        let due = now_ms.saturating_sub(plugin.ticked_ms) >= u64::from(every_ms);
+    /// Whether it is time again to look after leases and to report calls. An ask whose answer
+    /// Envoy has lost, with the configuration that sent it, is given up.
+    pub(super) fn is_due(&mut self, gate: &Gate, every_ms: u32, now_ms: u64) -> bool {
+        let from = self.sender();
+        let patience = gate.config.service.as_ref().map_or(0, |service| service.timeout_ms);
+        let patience = u64::from(patience).saturating_add(GRACE_MS);
+        let office = self.office(gate);
+        if office.under_way.is_some_and(|(_, since)| now_ms.saturating_sub(since) > patience) {
+            office.under_way = None;
+            office.desk.book.on_failure(&from, now_ms);
+        }
+        let due = now_ms.saturating_sub(office.ticked_ms) >= u64::from(every_ms);
         if due {
-            plugin.ticked_ms = now_ms;
+            office.ticked_ms = now_ms;
         }
         due
     }
 
     /// The next ask to the service, if one is due; `sent` then says under which token it went.
-    pub(super) fn next_ask(&mut self, root: u32) -> Option<Ask> {
+    pub(super) fn next_ask(&mut self, gate: &Gate) -> Option<Ask> {
         let from = self.sender();
-        let desk = &mut self.plugins.get_mut(&root)?.desk;
-        desk.book.next(&mut desk.tenants, &from, abi::now() / NANOS_PER_MILLI)
+        let Desk { tenants, book, .. } = &mut self.office(gate).desk;
+        book.next(tenants, &from, abi::now() / NANOS_PER_MILLI)
     }
 
-    pub(super) fn sent(&mut self, root: u32, token: Option<u32>) {
+    pub(super) fn sent(&mut self, gate: &Gate, token: Option<u32>) {
         let from = self.sender();
-        let Some(plugin) = self.plugins.get_mut(&root) else { return };
-        plugin.token = token;
+        let now_ms = abi::now() / NANOS_PER_MILLI;
+        let office = self.office(gate);
+        office.under_way = token.map(|token| (token, now_ms));
         if token.is_none() {
-            plugin.desk.book.on_failure(&from, abi::now() / NANOS_PER_MILLI);
+            office.desk.book.on_failure(&from, now_ms);
         }
     }
 
     /// Takes in the answer to the ask under way, or its failure. Another call's is passed over.
-    pub(super) fn answered(&mut self, root: u32, token: u32, answer: Option<Answer>) {
+    pub(super) fn answered(&mut self, gate: &Gate, token: u32, answer: Option<Answer>) {
         let from = self.sender();
-        let Some(plugin) = self.plugins.get_mut(&root) else { return };
-        if plugin.token != Some(token) {
+        let now_ms = abi::now() / NANOS_PER_MILLI;
+        let office = self.office(gate);
+        if office.under_way.is_none_or(|(expected, _)| expected != token) {
             return;
         }
-        plugin.token = None;
-        let now_ms = abi::now() / NANOS_PER_MILLI;
-        let Desk { tenants, book, .. } = &mut plugin.desk;
+        office.under_way = None;
+        let Desk { tenants, book, .. } = &mut office.desk;
         match answer {
             Some(answer) => book.on_answer(tenants, &mut SharedData, answer, now_ms),
             None => book.on_failure(&from, now_ms),
@@ -256,9 +277,8 @@ impl Vm {
     }
 
     /// Counts what the desk has noted.
-    pub(super) fn count_notes(&mut self, root: u32) {
-        let Some(plugin) = self.plugins.get_mut(&root) else { return };
-        let (lost, unleased) = plugin.desk.book.take_counts();
+    pub(super) fn count_notes(&mut self, gate: &Gate) {
+        let (lost, unleased) = self.office(gate).desk.book.take_counts();
         self.count(ROWS_LOST, lost);
         self.count(UNLEASED, unleased);
     }
@@ -323,6 +343,8 @@ pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
 const TICK_MS: u32 = 250;
 /// The same, while calls wait for what another worker is asking for.
 const HURRY_MS: u32 = 10;
+/// How much longer than its timeout an ask may take until its answer counts as lost.
+const GRACE_MS: u64 = 1_000;
 /// How long a held stream waits for its body before it is resumed, unless the bodies of others have
 /// come. If only its client is slow, it loses nothing but that the upstream hears of it earlier.
 const PATIENCE_MS: u64 = 1_000;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::shared::Version;
+use crate::shared::{Conflict, Version};
 use core::cell::RefCell;
 
 /// A store without races: each test is one thread.
