@@ -120,6 +120,7 @@ fn record() -> Record {
         amount: Amount::Estimated(Reported { usage, overlap: 1, inconsistent: false }),
         price: Price::AtLeast(NanoUsd::new(9), "v".to_owned()),
         decision: Decision::Pass,
+        budget: Some("b".into()),
         outcome: Outcome::Ok,
         trouble: Some(Trouble::Usage),
     }
