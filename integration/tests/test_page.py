@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # the page writes a real minus and a real apostrophe
 """The page in a real browser, over a service that really runs.
 
 The history is written into the service's database; what is new comes by sync, as from a gateway.
@@ -128,7 +129,8 @@ class Browser:
         )
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         wait_for(lambda: answers(f"http://127.0.0.1:{port}/status"))
-        quiet = "disable-gpu disable-quic no-first-run disable-background-networking disable-component-update disable-sync"
+        quiet = "disable-gpu disable-quic no-first-run disable-sync"
+        quiet += " disable-background-networking disable-component-update"
         flags = [
             "--headless",
             "--no-sandbox",
@@ -170,8 +172,9 @@ class Browser:
 
     def texts(self, selector: str) -> list[str]:
         """What can be read there, of what is shown."""
-        script = "return [...document.querySelectorAll(arguments[0])].filter(e => e.offsetParent).map(e => e.innerText)"
-        return [" ".join(text.split()) for text in self.run(script, selector)]
+        found = "return [...document.querySelectorAll(arguments[0])]"
+        texts = self.run(f"{found}.filter(e => e.offsetParent).map(e => e.innerText)", selector)
+        return [" ".join(text.split()) for text in texts]
 
     def complaints(self) -> list[str]:
         """What went to the console, such as breaches of the security policy."""
@@ -288,9 +291,11 @@ def test_the_chart_shows_days_and_spikes_split_as_asked(page: Browser) -> None:
     page.click('[data-split="model"]')
     wait_for(lambda: page.run(series)[0] == "gpt-5")
     page.run(
-        "const s = document.querySelector('#daily-customer'); s.value = 'megaco'; s.dispatchEvent(new Event('change'))"
+        "const select = document.querySelector('#daily-customer');"
+        "select.value = 'megaco'; select.dispatchEvent(new Event('change'));"
     )
-    total = "return Chart.getChart('daily').data.datasets.filter(d => d.type === 'bar').flatMap(d => d.data).reduce((a, b) => a + b)"
+    bars = "Chart.getChart('daily').data.datasets.filter(d => d.type === 'bar')"
+    total = f"return {bars}.flatMap(d => d.data).reduce((a, b) => a + b)"
     wait_for(lambda: page.run(total) < 150)
     page.click('[data-split="customer"]')
     wait_for(lambda: page.run(series) == ["MegaCo", "Spike"])
@@ -418,7 +423,8 @@ def fill(path: Path) -> None:
         put = "INSERT INTO hourly VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?)"
         db.executemany(put, list(history()))
         start = int(datetime(2026, 10, 31, 23, tzinfo=UTC).timestamp())
-        balance = "INSERT INTO balance (budget, window_start, settled, overrun, on_loan, suspense) VALUES (?, ?, ?, 0, 0, 0)"
+        columns = "(budget, window_start, settled, overrun, on_loan, suspense)"
+        balance = f"INSERT INTO balance {columns} VALUES (?, ?, ?, 0, 0, 0)"
         db.execute(balance, ("megaco/units-month", start, 2_000))
         db.execute(balance, ("soylent/units-month", start, 1_688))
         text = "MegaCo has used up its 2,000 AI analyses for this month: 2,000."
@@ -426,10 +432,11 @@ def fill(path: Path) -> None:
         alert = {"id": "alert_1", "kind": "budget", "raised_at": "", "customer": customer, "text": text}
         alert |= {"threshold_percent": 100, "used": 2_000, "limit": 2_000}
         at = int((NOW - timedelta(hours=3)).timestamp() * 1_000)
-        outbox = "INSERT INTO alert_outbox VALUES ('alert_1', 'budget', 'megaco', 'megaco/units-month', ?, 100, ?, ?)"
-        db.execute(outbox, (start, json.dumps(alert), at))
+        about = ("alert_1", "budget", "megaco", "megaco/units-month", start, 100, json.dumps(alert), at)
+        db.execute("INSERT INTO alert_outbox VALUES (?, ?, ?, ?, ?, ?, ?, ?)", about)
         for channel in ("slack", "webhook"):
-            due = "INSERT INTO delivery (alert, channel, state, attempts, next_ms, error) VALUES ('alert_1', ?, 'due', 0, ?, '')"
+            columns = "(alert, channel, state, attempts, next_ms, error)"
+            due = f"INSERT INTO delivery {columns} VALUES ('alert_1', ?, 'due', 0, ?, '')"
             db.execute(due, (channel, at))
 
 

@@ -110,7 +110,8 @@ impl Asked {
     }
 
     fn page(&self) -> Result<(i64, i64), Refusal> {
-        let (limit, offset) = (self.limit.unwrap_or(LINES), self.offset.unwrap_or(0));
+        let most = if self.is_csv()? { MOST_LINES } else { LINES };
+        let (limit, offset) = (self.limit.unwrap_or(most), self.offset.unwrap_or(0));
         if !(1..=MOST_LINES).contains(&limit) || offset < 0 {
             return Err(Refusal::Question("`limit` must be 1 to 10000, `offset` not negative"));
         }
@@ -340,7 +341,7 @@ const MARGINS: [&str; 13] = [
     "forecast_margin_basis_points",
     "forecast_margin_percent",
 ];
-/// Lines of an answer, unless asked otherwise.
+/// Lines of an answer in JSON, unless asked otherwise.
 const LINES: i64 = 1_000;
 /// Lines of an answer at most.
 const MOST_LINES: i64 = 10_000;
