@@ -1,23 +1,27 @@
 //! The task that tells what is due.
 //!
 //! Replicas run it side by side: each delivery is claimed before it is made. A channel that is
-//! down costs nobody else anything; its deliveries wait, longer each time.
+//! down keeps the other from nothing; its deliveries wait, longer each time.
 
 use std::time::Duration;
 
-use super::channel::Request;
+use super::channel::{Request, SLACK, WEBHOOK};
 use super::outbox::{self, Claim};
 use super::retry;
 use crate::state::Shared;
 
 /// Tells what is due, and what becomes due, for as long as it is polled.
 pub async fn run(state: Shared) {
+    tokio::join!(tell(&state, SLACK), tell(&state, WEBHOOK));
+}
+
+async fn tell(state: &Shared, channel: &str) {
     loop {
-        match outbox::claim(&state.store, state.clock.now_ms()).await {
+        match outbox::claim(&state.store, channel, state.clock.now_ms()).await {
             Ok(claims) if claims.is_empty() => tokio::time::sleep(PAUSE).await,
             Ok(claims) => {
                 for claim in claims {
-                    deliver(&state, claim).await;
+                    deliver(state, claim).await;
                 }
             }
             Err(error) => {

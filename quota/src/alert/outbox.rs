@@ -154,25 +154,31 @@ pub(crate) struct Claim {
     pub(crate) body: String,
 }
 
-/// Claims what is due, for `CLAIM_MS`: a replica that dies meanwhile leaves it to the others.
-pub(crate) async fn claim(store: &Store, now_ms: i64) -> Result<Vec<Claim>, StoreError> {
-    if !is_due(store.reader(), now_ms).await? {
+/// Claims what is due on a channel, for `CLAIM_MS`: a replica that dies meanwhile leaves it to
+/// the others.
+pub(crate) async fn claim(
+    store: &Store,
+    channel: &str,
+    now_ms: i64,
+) -> Result<Vec<Claim>, StoreError> {
+    if !is_due(store.reader(), channel, now_ms).await? {
         return Ok(Vec::new());
     }
     let mut tx = store.begin().await?;
     let due = sqlx::query(
-        "SELECT d.alert, d.channel, d.attempts, d.next_ms, a.body FROM delivery AS d
+        "SELECT d.alert, d.attempts, d.next_ms, a.body FROM delivery AS d
          JOIN alert_outbox AS a ON a.id = d.alert
-         WHERE d.state = 'due' AND d.next_ms <= $1 ORDER BY d.next_ms LIMIT $2",
+         WHERE d.state = 'due' AND d.next_ms <= $1 AND d.channel = $2 ORDER BY d.next_ms LIMIT $3",
     )
     .bind(now_ms)
+    .bind(channel)
     .bind(AT_ONCE)
     .fetch_all(&mut *tx)
     .await?;
     let until_ms = now_ms.saturating_add(CLAIM_MS);
     let mut claims = Vec::new();
     for row in due {
-        let (alert, channel): (String, String) = (row.try_get("alert")?, row.try_get("channel")?);
+        let alert: String = row.try_get("alert")?;
         let attempts: i64 = row.try_get("attempts")?;
         // Of several that read the same row, one finds it as it was.
         let done = sqlx::query(
@@ -181,14 +187,20 @@ pub(crate) async fn claim(store: &Store, now_ms: i64) -> Result<Vec<Claim>, Stor
         )
         .bind(until_ms)
         .bind(&alert)
-        .bind(&channel)
+        .bind(channel)
         .bind(attempts)
         .bind(row.try_get::<i64, _>("next_ms")?)
         .execute(&mut *tx)
         .await?;
         if done.rows_affected() == 1 {
             let attempt = u32::try_from(attempts.saturating_add(1)).unwrap_or(u32::MAX);
-            claims.push(Claim { alert, channel, attempt, until_ms, body: row.try_get("body")? });
+            claims.push(Claim {
+                alert,
+                channel: channel.to_owned(),
+                attempt,
+                until_ms,
+                body: row.try_get("body")?,
+            });
         }
     }
     tx.commit().await?;
@@ -196,9 +208,10 @@ pub(crate) async fn claim(store: &Store, now_ms: i64) -> Result<Vec<Claim>, Stor
 }
 
 /// Whether there is anything to claim: the writer is not asked for nothing.
-async fn is_due(pool: &Pool<Db>, now_ms: i64) -> Result<bool, StoreError> {
-    let due = "SELECT 1 FROM delivery WHERE state = 'due' AND next_ms <= $1 LIMIT 1";
-    Ok(sqlx::query(due).bind(now_ms).fetch_optional(pool).await?.is_some())
+async fn is_due(pool: &Pool<Db>, channel: &str, now_ms: i64) -> Result<bool, StoreError> {
+    let due =
+        "SELECT 1 FROM delivery WHERE state = 'due' AND next_ms <= $1 AND channel = $2 LIMIT 1";
+    Ok(sqlx::query(due).bind(now_ms).bind(channel).fetch_optional(pool).await?.is_some())
 }
 
 /// Writes down how a delivery went: `Ok`, or what was wrong and when to try again, if at all.

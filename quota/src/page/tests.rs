@@ -216,11 +216,11 @@ async fn of_two_replicas_one_makes_a_delivery() {
     let state = service("claims").await;
     settle(&state, "megaco/units-month", 1_700).await;
     let now = state.clock.now_ms();
-    let claims = outbox::claim(&state.store, now).await.unwrap();
+    let claims = outbox::claim(&state.store, "slack", now).await.unwrap();
     assert_eq!((claims.len(), claims[0].attempt), (1, 1));
-    assert_eq!(outbox::claim(&state.store, now + 59_000).await.unwrap(), []);
+    assert_eq!(outbox::claim(&state.store, "slack", now + 59_000).await.unwrap(), []);
     // The replica died: after a minute another one has it, with the same id.
-    let again = outbox::claim(&state.store, now + 60_001).await.unwrap();
+    let again = outbox::claim(&state.store, "slack", now + 60_001).await.unwrap();
     assert_eq!((&again[0].alert, again[0].attempt), (&claims[0].alert, 2));
     // The first comes back from the dead: it has lost its word.
     outbox::settle(&state.store, &claims[0], Ok(()), now + 60_002).await.unwrap();
@@ -229,10 +229,10 @@ async fn of_two_replicas_one_makes_a_delivery() {
     outbox::settle(&state.store, &again[0], failed, now + 60_003).await.unwrap();
     let seen = deliveries(&state).await;
     assert_eq!((seen[0].error.as_str(), seen[0].next_ms), ("answered 503", now + 65_003));
-    let third = outbox::claim(&state.store, now + 65_003).await.unwrap();
+    let third = outbox::claim(&state.store, "slack", now + 65_003).await.unwrap();
     outbox::settle(&state.store, &third[0], Ok(()), now + 65_004).await.unwrap();
     assert_eq!(deliveries(&state).await[0].state, "sent");
-    assert_eq!(outbox::claim(&state.store, now + 999_000).await.unwrap(), []);
+    assert_eq!(outbox::claim(&state.store, "slack", now + 999_000).await.unwrap(), []);
 }
 
 async fn article_once(state: &State) {
