@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::arithmetic_side_effects, reason = "a wrong sum fails a test, and bills nobody")]
 
+mod documents;
 mod program;
 mod support;
 mod sync;
