@@ -62,7 +62,7 @@ check: components $(RUFF) ## format, lints, core without host, documentation, de
 	@$(STAGE) "dependencies" scripts/deny.sh $(CARGO_DENY_VERSION)
 
 .PHONY: test
-test: wasm $(VENV) $(ENVOY_READY) ## everything: unit tests, the real Envoy, the demo, recordings
+test: wasm $(VENV) $(ENVOY_READY) browser ## everything: unit tests, the real Envoy, the demo, recordings
 	@$(STAGE) "tests" $(CARGO) test --locked --workspace
 	@$(STAGE) "benchmarks as tests" $(CARGO) test --locked --package tollgate --benches
 	@$(STAGE) "tests as shipped" $(CARGO) test --locked --package tollgate --profile testrelease
@@ -105,6 +105,12 @@ components:
 	@$(CARGO) fmt --version >/dev/null 2>&1 && $(CARGO) clippy --version >/dev/null 2>&1 \
 		|| rustup component add rustfmt clippy
 	@rustup target list --installed | grep -qx $(TARGET) || rustup target add $(TARGET)
+
+# The page is tested in a real browser. Without root and without one, those tests are skipped.
+.PHONY: browser
+browser:
+	@command -v chromedriver >/dev/null || { [ "$$(id -u)" -ne 0 ] && echo "no chromedriver: the page is not tested"; } \
+		|| scripts/apt.sh "the page of the quota service is tested in Chromium" chromium chromium-driver
 
 .PHONY: validate
 validate: wasm $(VENV) $(ENVOY_READY)

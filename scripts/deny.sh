@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Checks the dependencies against deny.toml. The advisories need the database on GitHub: where that
+# Checks the dependencies of the filter against deny.toml, and those of the programs beside it
+# against quota/deny.toml. The advisories need the database on GitHub: where that
 # is out of reach, the rest is checked, and a line says what was not.
 set -euo pipefail
 
@@ -14,8 +15,13 @@ elif deny=.cache/bin/cargo-deny && [ ! -x $deny ]; then
     CARGO_PROFILE_DEV_DEBUG=0 "${CARGO:-cargo}" install --quiet --locked --debug \
         --root .cache --version "$version" cargo-deny
 fi
-if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet "$database" HEAD >/dev/null 2>&1; then
-    exec "$deny" --locked check
+offline=() what=()
+if ! GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet "$database" HEAD >/dev/null 2>&1; then
+    offline=(--offline) what=(bans licenses sources)
+    echo "advisories: NOT CHECKED, $database is out of reach"
 fi
-"$deny" --locked --offline check bans licenses sources
-echo "advisories: NOT CHECKED, $database is out of reach"
+"$deny" --locked "${offline[@]}" check "${what[@]}"
+for program in check quota; do
+    "$deny" --locked "${offline[@]}" --manifest-path $program/Cargo.toml \
+        --config quota/deny.toml check "${what[@]}"
+done
