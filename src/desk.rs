@@ -132,6 +132,7 @@ impl Desk {
                 Err(_) if call.can_wait && !self.book.is_away(now_ms) => {
                     waits = true;
                     let want = need.saturating_mul(AHEAD);
+                    let need = self.slices.missing(shared, &budget.id, window, need);
                     self.book.want(Want { budget: budget.id.clone(), window, need, want });
                 }
                 Err(_) if on_failure == OnFailure::Refuse && !budget.shadow => {
@@ -221,7 +222,8 @@ impl Desk {
             }
             let slice::Activity { budget, window, pace, idle } = activity;
             if idle {
-                let amount = slice::drain(shared, &budget, window).unwrap_or(0);
+                let since = now_ms.saturating_sub(IDLE_MS);
+                let amount = slice::drain(shared, &budget, window, since).unwrap_or(0);
                 self.book.give_back(budget, window, amount);
                 continue;
             }
@@ -262,6 +264,8 @@ const UNAVAILABLE: &str = "Usage limits cannot be checked at the moment. Try aga
 const SUSPENDED: &str = "This account is suspended. Contact support to resume.";
 /// So many holds, or ticks of the current pace, are asked for at once.
 const AHEAD: u64 = 10;
+/// A lease that no worker has drawn from for so long is given back.
+const IDLE_MS: u64 = 3_000;
 /// A lease that lasts for fewer ticks than this is low.
 const LOW_TICKS: u64 = 3;
 /// A lease in use is renewed when it has less time than this: a third of what it is given.

@@ -109,7 +109,16 @@ impl Slices {
         let own = over.min(slice.left);
         slice.left = slice.left.saturating_sub(own);
         let over = over.saturating_sub(own);
+        slice.give_back(shared, budget);
         over.saturating_sub(if over == 0 { 0 } else { cover(shared, budget, window, over) })
+    }
+
+    /// How much of `need` neither this worker nor the lease has.
+    pub fn missing(&self, shared: &impl Shared, budget: &str, window: u64, need: u64) -> u64 {
+        let own = self.slices.get(budget).filter(|slice| slice.window == window);
+        let lease = Lease::of(shared, budget).filter(|lease| lease.window == window);
+        let left = own.map_or(0, |slice| slice.left);
+        need.saturating_sub(left).saturating_sub(lease.map_or(0, |lease| lease.available))
     }
 
     /// Gives back what is not likely to be used before the next tick, and tells what this worker
@@ -120,16 +129,23 @@ impl Slices {
             slice.pace = slice.pace.saturating_add(slice.taken) / 2;
             slice.idle = if slice.taken == 0 { slice.idle.saturating_add(1) } else { 0 };
             slice.taken = 0;
-            let spare = slice.left.saturating_sub(slice.pace);
-            if spare > 0 && back(shared, budget, slice.window, spare).is_ok() {
-                slice.left = slice.left.saturating_sub(spare);
-            }
+            slice.give_back(shared, budget);
             let idle = slice.idle >= IDLE_TICKS && slice.held == 0 && slice.left == 0;
             let Slice { window, pace, .. } = *slice;
             active.push(Activity { budget: budget.clone(), window, pace, idle });
             !idle
         });
         active
+    }
+}
+
+impl Slice {
+    /// Gives back what is beyond the pace: another worker may be short of just that.
+    fn give_back(&mut self, shared: &mut impl Shared, budget: &str) {
+        let spare = self.left.saturating_sub(self.pace);
+        if spare > 0 && back(shared, budget, self.window, spare).is_ok() {
+            self.left = self.left.saturating_sub(spare);
+        }
     }
 }
 

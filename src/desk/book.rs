@@ -139,6 +139,14 @@ impl Book {
         self.away_until_ms = now_ms.saturating_add(wait).saturating_add(spread);
     }
 
+    /// Notes that the service will never take the open ask. It is given up; its rows are counted as
+    /// lost, and what it gave back or wished for stands in suspense at the service.
+    pub fn on_refusal(&mut self, from: &Sender, now_ms: u64) {
+        let rows = self.open.take().map_or(0, |ask| ask.rows.len());
+        self.lost = self.lost.saturating_add(u64::try_from(rows).unwrap_or(u64::MAX));
+        self.on_failure(from, now_ms);
+    }
+
     /// Adds loans to their leases, for which others were too fast before.
     pub fn lend_again(&mut self, shared: &mut impl Shared, now_ms: u64) {
         self.unlent.retain(|(budget, loan)| lend(shared, budget, *loan, now_ms).is_err());

@@ -188,6 +188,18 @@ fn the_service_away_means_what_the_operator_said() {
 }
 
 #[test]
+fn an_ask_that_is_refused_does_not_stop_the_next() {
+    let mut desk = Desk::default();
+    desk.book.add(Row::default());
+    let first = desk.book.next(&mut desk.tenants, &sender(1), 0).unwrap();
+    desk.book.on_refusal(&sender(1), 0);
+    desk.book.add(Row::default());
+    let second = desk.book.next(&mut desk.tenants, &sender(1), 5_000).unwrap();
+    assert_eq!((first.seq, second.seq), (1, 2));
+    assert_eq!(desk.book.take_counts(), (1, 0));
+}
+
+#[test]
 fn a_late_answer_is_not_lent_twice() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
     let known = known(vec![budget("b", refuse(), 1_000)]);

@@ -94,12 +94,13 @@ impl Exchange {
     }
 
     fn admit_unknown(&mut self, unknown: Unknown) -> Step {
+        // A name that nobody has is not repeated in metrics and logs.
+        self.admitted.tenant = Some(match &self.gate.config.anonymous {
+            Anonymous::Tenant(name) => name.clone(),
+            Anonymous::Refuse => NOBODY.to_owned(),
+        });
         match (unknown, &self.gate.config.anonymous) {
-            // A name that nobody has is not repeated in metrics and logs.
-            (Unknown::Allow, Anonymous::Tenant(name)) => {
-                self.admitted.tenant = Some(name.clone());
-                Step::Continue
-            }
+            (Unknown::Allow, Anonymous::Tenant(_)) => Step::Continue,
             _ => self.refuse(None, 403, "tenant_unknown", NOT_A_CUSTOMER.to_owned(), None),
         }
     }
@@ -148,6 +149,8 @@ impl Exchange {
     }
 }
 
+/// The tenant of strangers where all calls without a customer are refused.
+const NOBODY: &str = "unknown";
 const UNKNOWN: &str =
     "This request does not say whose it is. Send the identity that this gateway asks for.";
 const NOT_A_CUSTOMER: &str = "This request is not from a customer that this gateway knows.";

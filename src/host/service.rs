@@ -1,6 +1,6 @@
 //! The correspondence with the quota service, and the streams that wait for it.
 
-use super::abi::{self, Buffer, Headers};
+use super::abi::{self, Buffer, Headers, Level};
 use super::stream;
 use super::vm::{NANOS_PER_MILLI, Vm};
 use crate::config::Service;
@@ -28,19 +28,38 @@ pub(super) fn send(root: u32) {
 /// Takes in the answer to an ask, and decides about the calls that wait for it.
 pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
     let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
-    let answer = if headers > 0 { read(size) } else { None };
-    Vm::enter(|vm| vm.answered(&gate, token, answer));
+    let heard = if headers > 0 { read(size) } else { Heard::Nothing };
+    if heard == Heard::Refused {
+        abi::log(Level::Error, "tollgate: the quota service refuses what it is told");
+    }
+    Vm::enter(|vm| vm.answered(&gate, token, heard));
     wake(root);
     send(root);
 }
 
-fn read(size: usize) -> Option<Answer> {
-    let status = abi::header(Headers::Call, ":status").ok()?;
-    if status.text() != "200" {
-        return None;
+/// What came back of an ask.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// An answer.
+    Answer(Box<Answer>),
+    /// That it will never be taken: the same ask would be refused again.
+    Refused,
+    /// Nothing that can be read: the ask is sent again.
+    Nothing,
+}
+
+fn read(size: usize) -> Heard {
+    let status = abi::header(Headers::Call, ":status").unwrap_or_default();
+    match status.text() {
+        "200" => {}
+        "400" | "409" | "413" | "422" => return Heard::Refused,
+        _ => return Heard::Nothing,
     }
-    let body = abi::body(Buffer::Call, 0, size).ok()?;
-    serde_json::from_slice(body.as_slice()).ok().filter(|answer: &Answer| answer.v == VERSION)
+    let body = abi::body(Buffer::Call, 0, size).unwrap_or_default();
+    match serde_json::from_slice(body.as_slice()) {
+        Ok(answer @ Answer { v: VERSION, .. }) => Heard::Answer(Box::new(answer)),
+        Ok(_) | Err(_) => Heard::Nothing,
+    }
 }
 
 /// Looks after leases and rows, and after calls that wait for what another worker asks for.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use super::abi::{self, Buffer, Kind, Level, SharedData};
+use super::service::Heard;
 use super::stream::Stream;
 use crate::config::Config;
 use crate::desk::{Desk, Sender};
@@ -14,7 +15,7 @@ use crate::gate::Gate;
 use crate::metrics::{Admitted, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
 use crate::record::Record;
 use crate::shared::{NAMESPACE, Shared, count_up, number};
-use crate::sync::{Answer, Ask};
+use crate::sync::Ask;
 
 #[derive(Default)]
 pub(super) struct Vm {
@@ -261,7 +262,7 @@ impl Vm {
     }
 
     /// Takes in the answer to the ask under way, or its failure. Another call's is passed over.
-    pub(super) fn answered(&mut self, gate: &Gate, token: u32, answer: Option<Answer>) {
+    pub(super) fn answered(&mut self, gate: &Gate, token: u32, heard: Heard) {
         let from = self.sender();
         let now_ms = abi::now() / NANOS_PER_MILLI;
         let office = self.office(gate);
@@ -270,9 +271,10 @@ impl Vm {
         }
         office.under_way = None;
         let Desk { tenants, book, .. } = &mut office.desk;
-        match answer {
-            Some(answer) => book.on_answer(tenants, &mut SharedData, answer, now_ms),
-            None => book.on_failure(&from, now_ms),
+        match heard {
+            Heard::Answer(answer) => book.on_answer(tenants, &mut SharedData, *answer, now_ms),
+            Heard::Refused => book.on_refusal(&from, now_ms),
+            Heard::Nothing => book.on_failure(&from, now_ms),
         }
     }
 

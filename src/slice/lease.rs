@@ -18,6 +18,8 @@ pub struct Lease {
     pub left: u64,
     /// When that was.
     pub told_ms: u64,
+    /// When a worker last drew from it.
+    pub drawn_ms: u64,
 }
 
 /// A draw from a lease came to nothing.
@@ -45,12 +47,13 @@ impl Lease {
             until_ms: next()?,
             left: next()?,
             told_ms: next()?,
+            drawn_ms: next()?,
         })
     }
 
     fn write(&self) -> Vec<u8> {
-        let Self { window, available, debt, until_ms, left, told_ms } = *self;
-        let numbers = [window, available, debt, until_ms, left, told_ms];
+        let Self { window, available, debt, until_ms, left, told_ms, drawn_ms } = *self;
+        let numbers = [window, available, debt, until_ms, left, told_ms, drawn_ms];
         [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
     }
 
@@ -77,6 +80,7 @@ impl Lease {
         };
         let ahead = ahead.min(rest / PLENTY);
         self.available = rest.saturating_sub(ahead);
+        self.drawn_ms = now_ms;
         Ok(need.saturating_add(ahead))
     }
 
@@ -141,14 +145,22 @@ pub fn open(shared: &mut impl Shared, budget: &str, loan: Loan) -> Result<(), Co
     })
 }
 
-/// Takes all that no worker has drawn, to be given back to the service.
+/// Takes all that no worker has drawn, to be given back to the service, unless one has drawn since
+/// `idle_since_ms`.
 ///
 /// # Errors
 ///
 /// Returns [`Conflict`] where too many races were lost.
-pub fn drain(shared: &mut impl Shared, budget: &str, window: u64) -> Result<u64, Conflict> {
+pub fn drain(
+    shared: &mut impl Shared,
+    budget: &str,
+    window: u64,
+    idle_since_ms: u64,
+) -> Result<u64, Conflict> {
     update(shared, &key(budget), |old| match old.and_then(Lease::read) {
-        Some(mut lease) if lease.window == window && lease.available > 0 => {
+        Some(mut lease)
+            if lease.window == window && lease.available > 0 && lease.drawn_ms <= idle_since_ms =>
+        {
             let all = core::mem::take(&mut lease.available);
             (Some(lease.write()), all)
         }

@@ -80,6 +80,20 @@ fn a_worker_draws_ahead_only_while_there_is_plenty() {
 }
 
 #[test]
+fn what_one_call_did_not_use_is_there_for_another_worker_at_once() {
+    let mut store = Store::default();
+    let (mut one, mut other) = (Slices::default(), Slices::default());
+    lend(&mut store, "b", Loan { left: 20, ..loan(90) }, 0).unwrap();
+    one.take(&mut store, "b", 1, 90, 0).unwrap();
+    assert_eq!(other.take(&mut store, "b", 1, 90, 0), Err(Short::Empty));
+    assert_eq!(one.put(&mut store, "b", 1, 90, 10), 0);
+    assert_eq!(other.take(&mut store, "b", 1, 90, 0), Err(Short::Low));
+    assert_eq!(other.missing(&store, "b", 1, 90), 10, "of which the service has 20");
+    lend(&mut store, "b", loan(10), 0).unwrap();
+    assert_eq!(other.take(&mut store, "b", 1, 90, 0), Ok(()));
+}
+
+#[test]
 fn an_idle_worker_lets_go_of_everything() {
     let (mut store, mut slices) = (Store::default(), Slices::default());
     lend(&mut store, "b", loan(1_000), 0).unwrap();
@@ -97,8 +111,17 @@ fn an_idle_worker_lets_go_of_everything() {
     }
     assert!(last[0].idle);
     assert_eq!(available(&store), 1_000);
-    assert_eq!(drain(&mut store, "b", 1), Ok(1_000));
-    assert_eq!(drain(&mut store, "b", 1), Ok(0));
+    assert_eq!(drain(&mut store, "b", 1, 0), Ok(1_000));
+    assert_eq!(drain(&mut store, "b", 1, 0), Ok(0));
+}
+
+#[test]
+fn a_lease_that_another_worker_draws_from_is_not_given_back() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(100), 0).unwrap();
+    slices.take(&mut store, "b", 1, 10, 500).unwrap();
+    assert_eq!(drain(&mut store, "b", 1, 499), Ok(0));
+    assert_eq!(drain(&mut store, "b", 1, 500), Ok(90));
 }
 
 #[test]
