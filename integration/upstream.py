@@ -204,7 +204,7 @@ async def _read_body(reader: asyncio.StreamReader, headers: dict[bytes, bytes]) 
     if headers.get(b"transfer-encoding") != b"chunked":
         return await reader.readexactly(int(headers.get(b"content-length", b"0")))
     body = bytearray()
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\r\n"), 16):
         body += await reader.readexactly(size)
         await reader.readline()
     while await reader.readline() != b"\r\n":
