@@ -24,10 +24,12 @@ pub enum Move {
 /// The moves of one call, in the order of `docs/metrics.md`.
 pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
     let labels = Labels::of(record, bounds);
+    let segments = labels.segments();
     let mut moves = Vec::with_capacity(10);
     let mut count = |extra: Extra, name: &str, by: u64| {
         if by > 0 {
-            let full = bounded(bounds, labels.name(extra, name), || OTHERS.name(extra, name));
+            let full = counter(&segments, extra, name);
+            let full = bounded(bounds, full, || counter(&OTHERS.segments(), extra, name));
             moves.push(Move::Count(full, by));
         }
     };
@@ -203,18 +205,20 @@ impl Labels {
         format!("{}{}{name}", segment("provider", &self.provider), segment("model", &self.model))
     }
 
-    fn name(&self, extra: Extra, name: &str) -> String {
+    /// The segments of all four labels.
+    fn segments(&self) -> String {
         let Self { tenant, feature, provider, model } = self;
-        let extra = extra.map_or_else(String::new, |(label, value)| segment(label, value));
-        [
-            segment("tenant", tenant),
-            segment("feature", feature),
-            segment("provider", provider),
-            segment("model", model),
-            extra,
-            name.to_owned(),
-        ]
-        .concat()
+        format!(
+            "tenant=.={tenant};.;feature=.={feature};.;provider=.={provider};.;model=.={model};.;"
+        )
+    }
+}
+
+/// The name of a counter: the labels that all of a call share, one of its own, and what is counted.
+fn counter(segments: &str, extra: Extra, name: &str) -> String {
+    match extra {
+        Some((label, value)) => [segments, label, "=.=", value, ";.;", name].concat(),
+        None => [segments, name].concat(),
     }
 }
 

@@ -149,7 +149,7 @@ fn is_header_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(legal)
 }
 
-/// A request body is searched for 32 places at once, of which the dialects take four.
+/// More would be no configuration that anyone can follow.
 const MAX_IN_BODY: usize = 16;
 /// Headers to remove: each costs a host call per request.
 const MAX_STRIP: usize = 64;

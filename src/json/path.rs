@@ -12,58 +12,59 @@ pub enum How {
     Measure,
 }
 
-/// The places of the values that a scanner looks for.
-#[derive(Debug, Default)]
-pub struct Spec {
-    patterns: Vec<Pattern>,
-}
-
+/// The places of the values that a scanner looks for: a tree of keys and elements.
 #[derive(Debug)]
-struct Pattern {
-    path: Vec<Step>,
-    pick: Pick,
-    how: How,
+pub struct Spec {
+    /// The first is the document itself.
+    nodes: Vec<Node>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Step {
-    Key(Box<[u8]>),
+/// A place that is looked for, or that leads to one.
+#[derive(Debug, Default)]
+struct Node {
+    keys: Vec<(Box<[u8]>, Place)>,
+    item: Option<Place>,
+    wishes: Vec<(Pick, How)>,
+}
+
+/// A node of a spec.
+pub(super) type Place = u16;
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
     Item,
 }
 
-/// A set of patterns of one spec, one bit each.
-pub(super) type Alive = u32;
+impl Default for Spec {
+    fn default() -> Self {
+        Self { nodes: vec![Node::default()] }
+    }
+}
 
 impl Spec {
-    /// A spec that looks for nothing yet.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { patterns: Vec::new() }
-    }
-
     /// Looks for the value at `path` too, such as `/choices/*/delta/content`: a `*` stands for
     /// every element of an array, each other name for a key. Where one place lies within another,
     /// a container at the outer one is looked into, and not handed over.
     ///
     /// # Errors
     ///
-    /// Returns [`Full`] where the spec has 32 places already or the path is deeper than 8.
+    /// Returns [`Full`] where the path is deeper than 8, or there are too many.
     pub fn add(&mut self, path: &str, pick: Pick, how: How) -> Result<(), Full> {
         let steps = path.split('/').skip(1).map(|name| match name {
             "*" => Step::Item,
-            key => Step::Key(key.as_bytes().into()),
+            key => Step::Key(key),
         });
-        self.push(steps.collect(), pick, how)
+        self.grow(steps, pick, how)
     }
 
     /// Looks for the value under these keys too, taken literally.
     ///
     /// # Errors
     ///
-    /// Returns [`Full`] where the spec has 32 places already or the path is deeper than 8.
+    /// Returns [`Full`] where there are more than 8 keys, or too many paths.
     pub fn add_keys(&mut self, keys: &[String], pick: Pick) -> Result<(), Full> {
-        let steps = keys.iter().map(|key| Step::Key(key.as_bytes().into()));
-        self.push(steps.collect(), pick, How::Take)
+        self.grow(keys.iter().map(|key| Step::Key(key)), pick, How::Take)
     }
 
     /// The spec of a fixed list of places.
@@ -72,7 +73,7 @@ impl Spec {
     /// and a test of each asks that nothing was.
     #[must_use]
     pub fn of(places: &[(&str, Pick, How)]) -> Self {
-        let mut spec = Self::new();
+        let mut spec = Self::default();
         for &(path, pick, how) in places {
             let fits = spec.add(path, pick, how);
             debug_assert!(fits.is_ok(), "{path}");
@@ -80,65 +81,84 @@ impl Spec {
         spec
     }
 
-    fn push(&mut self, path: Vec<Step>, pick: Pick, how: How) -> Result<(), Full> {
-        if path.is_empty() || path.len() > MAX_DEPTH || self.patterns.len() >= MAX_PATTERNS {
+    fn grow<'a>(
+        &mut self,
+        steps: impl Iterator<Item = Step<'a>> + Clone,
+        pick: Pick,
+        how: How,
+    ) -> Result<(), Full> {
+        let depth = steps.clone().count();
+        if depth == 0 || depth > MAX_DEPTH || self.nodes.len().saturating_add(depth) > MAX_NODES {
             return Err(Full);
         }
-        self.patterns.push(Pattern { path, pick, how });
+        let mut at = ROOT;
+        for step in steps {
+            at = self.follow(at, step).ok_or(Full)?;
+        }
+        self.node_mut(at).ok_or(Full)?.wishes.push((pick, how));
         Ok(())
     }
 
-    /// The patterns that can be met in a document at all.
-    pub(super) fn all(&self) -> Alive {
-        self.select(Alive::MAX, |_| true)
-    }
-
-    /// Of `alive`, those that go on with this key at `depth`.
-    pub(super) fn under_key(&self, alive: Alive, depth: usize, key: &[u8]) -> Alive {
-        self.select(alive, |p| matches!(p.path.get(depth), Some(Step::Key(k)) if **k == *key))
-    }
-
-    /// Of `alive`, those that go on with an array element at `depth`.
-    pub(super) fn under_item(&self, alive: Alive, depth: usize) -> Alive {
-        self.select(alive, |p| p.path.get(depth) == Some(&Step::Item))
-    }
-
-    /// Of `alive`, those that end at a value `depth` deep.
-    pub(super) fn ending(&self, alive: Alive, depth: usize) -> Alive {
-        self.select(alive, |p| p.path.len() == depth)
-    }
-
-    /// What `ending` patterns want with their value, in the order they were added.
-    pub(super) fn wishes(&self, ending: Alive) -> impl Iterator<Item = (Pick, How)> + '_ {
-        let wanted = self.patterns.iter().zip(bits()).filter(move |(_, bit)| ending & bit != 0);
-        wanted.map(|(pattern, _)| (pattern.pick, pattern.how))
-    }
-
-    fn select(&self, alive: Alive, mut keeps: impl FnMut(&Pattern) -> bool) -> Alive {
-        let mut left = alive;
-        let mut kept = 0;
-        for (pattern, bit) in self.patterns.iter().zip(bits()) {
-            if left == 0 {
-                break;
-            }
-            if left & bit != 0 && keeps(pattern) {
-                kept |= bit;
-            }
-            left &= !bit;
+    /// The node behind a step, which is made if there is none.
+    fn follow(&mut self, from: Place, step: Step<'_>) -> Option<Place> {
+        let known = match step {
+            Step::Key(key) => self.under_key(from, key.as_bytes()),
+            Step::Item => self.under_item(from),
+        };
+        if known.is_some() {
+            return known;
         }
-        kept
+        let new = Place::try_from(self.nodes.len()).ok()?;
+        self.nodes.push(Node::default());
+        let node = self.node_mut(from)?;
+        match step {
+            Step::Key(key) => node.keys.push((key.as_bytes().into(), new)),
+            Step::Item => node.item = Some(new),
+        }
+        Some(new)
     }
-}
 
-fn bits() -> impl Iterator<Item = Alive> {
-    (0..Alive::BITS).map(|n| 1 << n)
+    /// The place under this key of an object at `place`.
+    pub(super) fn under_key(&self, place: Place, key: &[u8]) -> Option<Place> {
+        let keys = &self.node(place)?.keys;
+        keys.iter().find(|(own, _)| **own == *key).map(|&(_, under)| under)
+    }
+
+    /// The place of each element of an array at `place`.
+    pub(super) fn under_item(&self, place: Place) -> Option<Place> {
+        self.node(place)?.item
+    }
+
+    /// Whether places lie within a container at `place` that is opened with this byte.
+    pub(super) fn leads_on(&self, place: Place, first: u8) -> bool {
+        self.node(place).is_some_and(|node| match first {
+            b'{' => !node.keys.is_empty(),
+            b'[' => node.item.is_some(),
+            _ => false,
+        })
+    }
+
+    /// What is wanted with the value at `place`.
+    pub(super) fn wishes(&self, place: Place) -> &[(Pick, How)] {
+        self.node(place).map_or(&[], |node| &node.wishes)
+    }
+
+    fn node(&self, place: Place) -> Option<&Node> {
+        self.nodes.get(usize::from(place))
+    }
+
+    fn node_mut(&mut self, place: Place) -> Option<&mut Node> {
+        self.nodes.get_mut(usize::from(place))
+    }
 }
 
 /// A spec has no room for another place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Full;
 
-/// One bit of [`Alive`] each.
-const MAX_PATTERNS: usize = 32;
+/// The document itself.
+pub(super) const ROOT: Place = 0;
 /// The deepest place any provider has usage or text in is 7.
 pub(super) const MAX_DEPTH: usize = 8;
+/// Enough for any dialect and as many pointers as a configuration may have.
+const MAX_NODES: usize = 512;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::path::{Alive, How, MAX_DEPTH, Pick, Spec};
+use super::path::{How, MAX_DEPTH, Pick, Place, ROOT, Spec};
 use super::walk::{Walk, ends_scalar};
 use memchr::memchr2;
 
@@ -35,7 +35,7 @@ pub struct Scanner {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Level {
-    alive: Alive,
+    place: Place,
     array: bool,
 }
 
@@ -46,9 +46,9 @@ enum At {
     /// In a key; `true` behind a backslash.
     Key(bool),
     /// Behind a key.
-    Colon(Alive),
+    Colon(Option<Place>),
     /// Behind a colon.
-    Value(Alive),
+    Value(Option<Place>),
     /// In a value that is not followed further.
     Inside(Walk, Goal),
     /// The text is not JSON. Nothing more is read.
@@ -58,8 +58,8 @@ enum At {
 #[derive(Clone, Copy, Debug)]
 enum Goal {
     Skip,
-    /// For all of these patterns.
-    Take(Alive),
+    /// For all who want what stands there.
+    Take(Place),
     Measure(Pick),
 }
 
@@ -96,8 +96,8 @@ impl Scanner {
             let len = match self.at {
                 At::Next => self.next(rest),
                 At::Key(escaped) => self.key(rest, escaped),
-                At::Colon(alive) => self.colon(rest, alive),
-                At::Value(alive) => self.value(rest, alive),
+                At::Colon(place) => self.colon(rest, place),
+                At::Value(place) => self.value(rest, place),
                 At::Inside(walk, goal) => self.inside(rest, walk, goal, on_found),
                 At::Broken => return,
             };
@@ -114,7 +114,7 @@ impl Scanner {
         match (level, byte) {
             (None, b'{' | b'[') => {
                 self.documents = self.documents.saturating_add(1);
-                self.begin(self.spec.all(), byte);
+                self.begin(Some(ROOT), byte);
             }
             (Some(level), b']' | b'}') if level.array == (byte == b']') => {
                 self.depth = self.depth.saturating_sub(1);
@@ -124,8 +124,8 @@ impl Scanner {
                 self.at = At::Key(false);
                 return skipped.saturating_add(1);
             }
-            (Some(Level { array: true, alive }), _) => {
-                let below = self.spec.under_item(alive, self.depth.saturating_sub(1));
+            (Some(Level { array: true, place }), _) => {
+                let below = self.spec.under_item(place);
                 return skipped.saturating_add(self.begin_at(below, byte));
             }
             _ => self.at = At::Broken,
@@ -156,66 +156,67 @@ impl Scanner {
         end
     }
 
-    /// The patterns alive under a key whose last part is `tail`.
-    fn below(&mut self, tail: &[u8]) -> Alive {
-        let Some(top) = self.depth.checked_sub(1) else { return 0 };
-        let alive = self.levels.get(top).map_or(0, |level| level.alive);
+    /// The place under a key whose last part is `tail`.
+    fn below(&mut self, tail: &[u8]) -> Option<Place> {
+        let place = self.levels.get(self.depth.checked_sub(1)?)?.place;
         if self.scratch.is_empty() && !self.overflown {
-            return self.spec.under_key(alive, top, tail);
+            return self.spec.under_key(place, tail);
         }
         self.keep(tail, MAX_KEY);
-        if self.overflown { 0 } else { self.spec.under_key(alive, top, &self.scratch) }
+        if self.overflown { None } else { self.spec.under_key(place, &self.scratch) }
     }
 
-    fn colon(&mut self, bytes: &[u8], alive: Alive) -> usize {
+    fn colon(&mut self, bytes: &[u8], place: Option<Place>) -> usize {
         match bytes.iter().position(|&b| !is_space(b)) {
             None => bytes.len(),
             Some(at) => {
                 let colon = bytes.get(at) == Some(&b':');
-                self.at = if colon { At::Value(alive) } else { At::Broken };
+                self.at = if colon { At::Value(place) } else { At::Broken };
                 at.saturating_add(1)
             }
         }
     }
 
-    fn value(&mut self, bytes: &[u8], alive: Alive) -> usize {
+    fn value(&mut self, bytes: &[u8], place: Option<Place>) -> usize {
         match bytes.iter().position(|&b| !is_space(b)) {
             None => bytes.len(),
             Some(at) => {
                 let byte = bytes.get(at).copied().unwrap_or_default();
-                at.saturating_add(self.begin_at(alive, byte))
+                at.saturating_add(self.begin_at(place, byte))
             }
         }
     }
 
     /// Begins a value, and tells how much of its first byte was consumed by that: 1 or 0.
-    fn begin_at(&mut self, alive: Alive, first: u8) -> usize {
-        self.begin(alive, first);
+    fn begin_at(&mut self, place: Option<Place>, first: u8) -> usize {
+        self.begin(place, first);
         usize::from(!matches!(self.at, At::Inside(..)))
     }
 
     /// Begins the value whose first byte is `first`: goes down into it, or through it.
-    fn begin(&mut self, alive: Alive, first: u8) {
+    fn begin(&mut self, place: Option<Place>, first: u8) {
         if ends_scalar(first) {
             self.at = At::Broken;
             return;
         }
-        let ending = self.spec.ending(alive, self.depth);
-        if alive & !ending != 0
-            && matches!(first, b'{' | b'[')
-            && let Some(level) = self.levels.get_mut(self.depth)
-        {
-            *level = Level { alive: alive & !ending, array: first == b'[' };
-            self.depth = self.depth.saturating_add(1);
-            self.at = At::Next;
-            return;
-        }
-        let goal = match self.spec.wishes(ending).next() {
-            Some((_, How::Take)) => Goal::Take(ending),
-            Some((pick, How::Measure)) if matches!(first, b'"' | b'{' | b'[') => {
-                Goal::Measure(pick)
+        let goal = match place {
+            None => Goal::Skip,
+            Some(place) if self.spec.leads_on(place, first) => {
+                if let Some(level) = self.levels.get_mut(self.depth) {
+                    *level = Level { place, array: first == b'[' };
+                    self.depth = self.depth.saturating_add(1);
+                    self.at = At::Next;
+                    return;
+                }
+                Goal::Skip
             }
-            Some((_, How::Measure)) | None => Goal::Skip,
+            Some(place) => match self.spec.wishes(place) {
+                [(_, How::Take), ..] => Goal::Take(place),
+                &[(pick, How::Measure), ..] if matches!(first, b'"' | b'{' | b'[') => {
+                    Goal::Measure(pick)
+                }
+                _ => Goal::Skip,
+            },
         };
         self.at = At::Inside(Walk::new(first), goal);
     }
@@ -232,7 +233,7 @@ impl Scanner {
         match goal {
             Goal::Skip => {}
             Goal::Measure(pick) => on_found(Found::Text(pick, len)),
-            Goal::Take(ending) => self.take(ending, piece, ended, on_found),
+            Goal::Take(place) => self.take(place, piece, ended, on_found),
         }
         self.at = if ended { At::Next } else { At::Inside(walk, goal) };
         len
@@ -240,7 +241,7 @@ impl Scanner {
 
     fn take(
         &mut self,
-        ending: Alive,
+        place: Place,
         piece: &[u8],
         ended: bool,
         on_found: &mut impl FnMut(Found<'_>),
@@ -253,7 +254,7 @@ impl Scanner {
             return;
         }
         let value = if uncut { piece } else { &self.scratch };
-        for (pick, _) in self.spec.wishes(ending) {
+        for &(pick, _) in self.spec.wishes(place) {
             on_found(match self.overflown {
                 true => Found::TooLong(pick),
                 false => Found::Value(pick, value),

@@ -14,9 +14,10 @@ impl<'a> Counts<'a> {
         Self { object, absurd: false }
     }
 
-    /// The count at a JSON pointer, or `None` where nothing readable stands there.
-    pub(super) fn at(&mut self, pointer: &str) -> Option<u64> {
-        let count = self.object.pointer(pointer).and_then(read)?;
+    /// The count at a path such as `/details/cached`, or `None` where nothing readable stands there.
+    pub(super) fn at(&mut self, path: &str) -> Option<u64> {
+        let mut keys = path.split('/').skip(1);
+        let count = keys.try_fold(self.object, |value, key| value.get(key)).and_then(read)?;
         match u64::try_from(count) {
             Ok(count) if count <= MOST => Some(count),
             _ => {

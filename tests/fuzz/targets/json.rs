@@ -47,7 +47,7 @@ struct Scan {
 }
 
 fn scan(pieces: &mut dyn Iterator<Item = &[u8]>) -> Scan {
-    let mut spec = Spec::new();
+    let mut spec = Spec::default();
     for (place, pick) in PLACES.iter().zip(0..) {
         spec.add(&format!("/{}", place.join("/")), pick, How::Take).expect("room");
     }
