@@ -233,7 +233,6 @@ const fn too_many_requests() -> u16 {
     429
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
 const fn is_zero(number: &u64) -> bool {
     *number == 0
 }

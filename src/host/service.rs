@@ -68,7 +68,10 @@ pub(super) fn on_tick(root: u32) {
     if !gate.decides() {
         return;
     }
-    wake(root);
+    if wake(root) {
+        // What they wait for may be this worker's to ask for now.
+        send(root);
+    }
     let every_ms = gate.config.service.as_ref().map_or(LOCAL_TICK_MS, |service| service.sync_ms);
     let now_ms = abi::now() / NANOS_PER_MILLI;
     if Vm::enter(|vm| vm.is_due(&gate, every_ms, now_ms)).unwrap_or(false) {
@@ -78,11 +81,11 @@ pub(super) fn on_tick(root: u32) {
     }
 }
 
-/// Decides again about all calls that wait.
-fn wake(root: u32) {
+/// Decides again about all calls that wait; tells whether any still does.
+fn wake(root: u32) -> bool {
     let waiting = Vm::enter(|vm| vm.take_waiting(root)).unwrap_or_default();
     if waiting.is_empty() {
-        return;
+        return false;
     }
     let gate = Vm::enter(|vm| vm.gate(root)).flatten();
     let timeout_ms =
@@ -96,7 +99,9 @@ fn wake(root: u32) {
         }
     }
     let _ = abi::set_context(root);
+    let waits = !still.is_empty();
     Vm::enter(|vm| vm.keep_waiting(root, still));
+    waits
 }
 
 /// How long a call waits in all: for the ask under way when it came, and for its own.
