@@ -35,7 +35,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: wasm $(VENV) $(ENVOY_READY) ## traffic of five customers through a real Envoy; ONCE=1 ends by itself
+demo: wasm quota $(VENV) $(ENVOY_READY) ## customers, their limits and the page, through a real Envoy; ONCE=1 ends by itself
 	@$(PY) -m integration.demo
 
 .PHONY: check-config
@@ -46,6 +46,10 @@ check-config: ## check a plugin configuration or a whole Envoy YAML: FILE=path
 .PHONY: wasm
 wasm: ## build target/tollgate.wasm and print its size
 	@scripts/wasm.sh
+
+.PHONY: quota
+quota: ## build the quota service, target/debug/tollgate-quota
+	@$(CARGO) build --quiet --locked --package tollgate-quota
 
 .PHONY: envoy
 envoy: $(ENVOY_READY) ## get Envoy and print its path; ENVOY_VERSION=x.y.z for another one
@@ -62,7 +66,7 @@ check: components $(RUFF) ## format, lints, core without host, documentation, de
 	@$(STAGE) "dependencies" scripts/deny.sh $(CARGO_DENY_VERSION)
 
 .PHONY: test
-test: wasm $(VENV) $(ENVOY_READY) browser ## everything: unit tests, the real Envoy, the demo, recordings
+test: wasm quota $(VENV) $(ENVOY_READY) browser ## everything: unit tests, the real Envoy, the demo, recordings
 	@$(STAGE) "tests" $(CARGO) test --locked --workspace
 	@$(STAGE) "benchmarks as tests" $(CARGO) test --locked --package tollgate --benches
 	@$(STAGE) "tests as shipped" $(CARGO) test --locked --package tollgate --profile testrelease

@@ -60,7 +60,8 @@ def binary() -> Path:
         if found is None:
             raise QuotaFailed(f"QUOTA={named} is not an executable")
         return Path(found)
-    built = [ROOT / "target" / profile / "tollgate-quota" for profile in ("release", "debug")]
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    built = [target / profile / "tollgate-quota" for profile in ("release", "debug")]
     there = [file for file in built if file.is_file()]
     if not there:
         raise QuotaFailed("no tollgate-quota: run `make quota`, or set QUOTA=/path/to/tollgate-quota")

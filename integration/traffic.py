@@ -30,6 +30,9 @@ CUSTOMERS = {
 OWN_MODEL = "startupxy-support-7b"
 """A model that no price list knows: its calls must show up as unpriced, not as free."""
 
+NEARLY, SOLD_OUT, DOWNGRADED = "wonka", "initech", "umbrella"
+"""Customers at 80 % of their budget, at its end, and at the end of one that asks for a cheaper model."""
+
 AT_ONCE = 8
 
 
@@ -79,8 +82,8 @@ class Clients:
         import openai
         from google import genai
 
-        self._openai = openai.OpenAI(base_url=f"{url}/v1", api_key="demo", max_retries=0)
-        self._anthropic = anthropic.Anthropic(base_url=url, api_key="demo", max_retries=0)
+        self._openai = openai.OpenAI(base_url=f"{url}/v1", api_key="demo")
+        self._anthropic = anthropic.Anthropic(base_url=url, api_key="demo")
         self._google = genai.Client(api_key="demo", http_options={"base_url": url})
 
     def run(self, calls: list[Call]) -> Iterator[Call]:
@@ -88,6 +91,25 @@ class Clients:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             for done in as_completed([pool.submit(self._make, call) for call in calls]):
                 yield done.result()
+
+    def refused(self, call: Call) -> str:
+        """What the SDK raises for a call that is refused."""
+        import openai
+
+        try:
+            self._call_openai(call)
+        except openai.RateLimitError as error:
+            return f"openai.{type(error).__name__}: {error.body['message']}"
+        return ""
+
+    def downgraded(self, call: Call) -> tuple[str, str]:
+        """The model that answers a call, and what the answer says of a cheaper one."""
+        raw = self._openai.chat.completions.with_raw_response.create(
+            model=call.model,
+            messages=[{"role": "user", "content": call.prompt}],
+            extra_headers=call.headers,
+        )
+        return raw.parse().model, raw.headers.get("x-tollgate-downgraded", "")
 
     def _make(self, call: Call) -> Call:
         getattr(self, f"_call_{call.provider}")(call)
