@@ -26,7 +26,7 @@ PLANS = [
             {
                 "limit": {"units": 2_000},
                 "window": "month",
-                "warn_at": [80],
+                "warn_at": [80, 100],
                 "action": {"refuse": {"status": 429, "message": SENTENCE}},
             }
         ],
