@@ -40,14 +40,11 @@ impl Book {
         self.rows.push_back(row);
     }
 
-    /// Puts down a wish. A later one for the same budget adds to it.
+    /// Puts down a wish. A later one of a call that waits adds to it: they all wait for one ask.
     pub fn want(&mut self, want: Want) {
         let old = self.wants.entry(want.budget.clone()).or_default();
-        *old = Want {
-            need: want.need.max(old.need),
-            want: want.want.max(old.want).max(want.need),
-            ..want
-        };
+        let all = old.want.saturating_add(want.need);
+        *old = Want { need: want.need.max(old.need), want: all.max(want.want), ..want };
     }
 
     /// Puts down what is given back.

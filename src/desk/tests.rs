@@ -106,6 +106,21 @@ fn a_call_waits_once_for_a_lease_and_then_is_decided_from_memory() {
 }
 
 #[test]
+fn calls_that_wait_together_are_lent_for_together() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000_000)]);
+    for _ in 0..256 {
+        let verdict = desk.admit(&mut store, &known, call(100), OnFailure::Refuse, 0);
+        assert_eq!(verdict, Verdict::Wait);
+    }
+    let ask = answer(&mut desk, &mut store, &[("b", 26_500, 0)]);
+    assert_eq!((ask.wants[0].need, ask.wants[0].want), (100, 26_500));
+    for _ in 0..256 {
+        passed(desk.admit(&mut store, &known, call(100), OnFailure::Refuse, 0));
+    }
+}
+
+#[test]
 fn all_budgets_are_taken_or_none() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
     let both = known(vec![budget("a", refuse(), 9), budget("b", refuse(), 9)]);
