@@ -317,7 +317,9 @@ fn price(
     let cost = tariff.and_then(|tariff| Some((tariff, tariff.cost(&known.usage, &terms)?)));
     match cost {
         None => Price::Unpriced,
-        Some((tariff, cost)) if cost.complete => Price::Of(cost.amount, tariff.version().into()),
+        Some((tariff, cost)) if cost.complete && !known.partial => {
+            Price::Of(cost.amount, tariff.version().into())
+        }
         Some((tariff, cost)) => Price::AtLeast(cost.amount, tariff.version().into()),
     }
 }

@@ -110,7 +110,7 @@ impl Gate {
             Some(ProviderRule { provider, .. }) => provider.clone(),
             None => provider_of(api, host).to_owned(),
         };
-        Some(Target { api, model: model.map(decoded), provider })
+        Some(Target { api, model, provider })
     }
 }
 
@@ -129,23 +129,6 @@ const fn family_of(api: Api) -> Family {
         Shape::Anthropic => Family::Anthropic,
         Shape::Google => Family::Gemini,
     }
-}
-
-/// A path segment without its percent-encoding; what is none stays as it is.
-fn decoded(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, tail)) = rest.split_first() {
-        let pair = tail.first_chunk().filter(|_| byte == b'%').and_then(|pair| hex(*pair));
-        bytes.push(pair.unwrap_or(byte));
-        rest = if pair.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(pair: [u8; 2]) -> Option<u8> {
-    let text = core::str::from_utf8(&pair).ok().filter(|text| !text.starts_with('+'))?;
-    u8::from_str_radix(text, 16).ok()
 }
 
 #[cfg(test)]
@@ -168,13 +151,5 @@ mod tests {
         assert_eq!(provider("llm.internal:8080", "x").as_deref(), Some("mistral"));
         assert_eq!(provider("api.groq.com", "claude").as_deref(), Some("anthropic"));
         assert_eq!(provider("api.groq.com", "x").as_deref(), Some("groq"));
-    }
-
-    #[test]
-    fn models_in_paths_are_decoded() {
-        let cases = [("a%3Ab", "a:b"), ("100%", "100%"), ("%zz", "%zz"), ("%+1", "%+1")];
-        for (segment, model) in cases {
-            assert_eq!(decoded(segment), model);
-        }
     }
 }

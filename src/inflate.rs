@@ -21,12 +21,15 @@ impl Coding {
     /// The coding that the header's value names, or `None` for one that cannot be read.
     #[must_use]
     pub fn named(header: &str) -> Option<Self> {
-        match header.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Identity),
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Deflate),
-            _ => None,
-        }
+        let names = header.split(',').map(|name| name.trim().to_ascii_lowercase());
+        let mut names = names.filter(|name| !matches!(name.as_str(), "" | "identity"));
+        let coding = match names.next().as_deref() {
+            None => Self::Identity,
+            Some("gzip" | "x-gzip") => Self::Gzip,
+            Some("deflate") => Self::Deflate,
+            Some(_) => return None,
+        };
+        names.next().is_none().then_some(coding)
     }
 }
 
@@ -67,6 +70,12 @@ impl Inflate {
             at,
             out: vec![0; OUT_BYTES].into_boxed_slice(),
         })
+    }
+
+    /// Whether the data has not come to its end.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(self.at, At::Body)
     }
 
     /// Whether the data was not what `content-encoding` says.
@@ -116,7 +125,8 @@ impl Inflate {
                     self.at = At::Trailer(TRAILER_BYTES);
                     return consumed;
                 }
-                Ok(_) if result.bytes_written == OUT_BYTES => {}
+                // The decoder may stop half-way and say so by nothing but its progress.
+                Ok(_) if result.bytes_written > 0 || result.bytes_consumed > 0 => {}
                 Ok(_) | Err(MZError::Buf) => return chunk.len(),
                 Err(_) => {
                     self.at = At::Damaged;
@@ -251,6 +261,18 @@ mod tests {
     }
 
     #[test]
+    fn text_that_packs_well_comes_out_whole_in_any_chunks() {
+        let event =
+            |n: u32| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"w{n}\"}}}}]}}\n\n");
+        let text: Vec<u8> = (0..3_000).flat_map(|n| event(n).into_bytes()).collect();
+        let coded = gzip(&text, 0, b"");
+        assert!(coded.len() * 8 < text.len());
+        for size in [1, 7, 512, 1000, 1400, 4096, 8192, 16_384] {
+            assert_eq!(decode(Coding::Gzip, coded.chunks(size)), (text.clone(), false), "{size}");
+        }
+    }
+
+    #[test]
     fn members_may_follow_each_other() {
         let coded = [gzip(b"one ", 0, b""), gzip(b"two", 0, b"")].concat();
         assert_eq!(decode(Coding::Gzip, [&*coded]), (b"one two".to_vec(), false));
@@ -269,6 +291,7 @@ mod tests {
     fn codings_have_the_names_of_http() {
         assert_eq!(Coding::named("GZIP "), Some(Coding::Gzip));
         assert_eq!(Coding::named("identity"), Some(Coding::Identity));
+        assert_eq!(Coding::named("gzip, identity"), Some(Coding::Gzip));
         assert_eq!(Coding::named("br"), None);
         assert_eq!(Coding::named("gzip, br"), None);
     }

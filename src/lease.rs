@@ -72,7 +72,7 @@ impl Pool {
         self.settled.saturating_sub(self.overrun)
     }
 
-    /// Lends towards `want`, but at most a [`SHARE`]th of what is free, so that near the limit
+    /// Lends towards `want`, but at most a `SHARE`th of what is free, so that near the limit
     /// leases shrink and no borrower starves the others; but always `need`, and nothing if `need`
     /// is more than is free. Returns how much.
     pub fn grant(&mut self, lease: &mut Lease, need: u64, want: u64) -> u64 {

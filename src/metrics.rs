@@ -238,7 +238,16 @@ fn clean(value: &str) -> String {
         c if c.is_control() => '_',
         c => c,
     };
-    kept.chars().map(safe).collect::<String>().replace("=.=", "_._")
+    let mut clean = kept.chars().map(safe).collect::<String>().replace("=.=", "_._");
+    // Envoy drops dots at the end of a label: two tenants would become one.
+    let dots = clean.len().saturating_sub(clean.trim_end_matches('.').len());
+    clean.truncate(clean.len().saturating_sub(dots));
+    clean.extend(core::iter::repeat_n('_', dots));
+    // These two are ours.
+    if clean == OTHER || clean == NONE {
+        clean.push('_');
+    }
+    clean
 }
 
 /// The label of what is beyond the bounds.

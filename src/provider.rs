@@ -26,8 +26,12 @@ pub struct Reported {
     /// Tokens of the prompt that stand in two leaves: read from a cache and written to it again,
     /// and charged for both.
     pub overlap: u64,
-    /// Whether parts were larger than their whole, or negative, and were clamped.
+    /// Whether parts were larger than their whole, and were clamped.
     pub inconsistent: bool,
+    /// Whether a count was negative, or larger than any call can have: none of it is believed.
+    pub absurd: bool,
+    /// Whether something is charged for that these quantities do not have.
+    pub partial: bool,
 }
 
 impl Reported {

@@ -48,7 +48,7 @@ pub struct Activity {
     pub window: u64,
     /// What is taken between two ticks, smoothed.
     pub pace: u64,
-    /// Whether nothing has been taken for [`IDLE_TICKS`], and nothing is held.
+    /// Whether nothing has been taken for some ticks, and nothing is held.
     pub idle: bool,
 }
 

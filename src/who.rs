@@ -120,7 +120,14 @@ pub fn needs_body(sources: &[Source]) -> bool {
 /// Whether `text` can be the name of a tenant, feature or user.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
-    (1..=MAX_NAME).contains(&text.len()) && !text.contains(char::is_control)
+    (1..=MAX_NAME).contains(&text.len()) && !text.contains(is_misleading)
+}
+
+/// Whether a character ends a line or turns the direction of what follows: either can make a line
+/// of a log say what nobody wrote.
+fn is_misleading(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn cut<'t>(pattern: &Regex, text: &'t str) -> Option<&'t str> {

@@ -22,7 +22,7 @@ fn a_plugin_configuration_is_checked_in_yaml_and_json() {
         ("capture.yaml",    "tenant:\n  - header: a\n  - header: b\n    capture: \"(\"\n", 1,
             "FILE:4: error: `tenant[1].capture` must be a regular expression: found open group without closing ')'\n"),
         ("two.yaml",        "max_buffered: 1\n\nstrip:\n  - ok\n  - \":path\"\n", 1,
-            "FILE:5: error: `strip[1]` must be the name of a request header, and neither `host` nor one with `:`\n\
+            "FILE:5: error: `strip[1]` must be the name of a request header that does not frame or route it\n\
              FILE:1: error: `max_buffered` must be 1024 to 67108864\n"),
         ("missing.yaml",    "user: []\nproviders:\n  - host: a\n",      1,
             "FILE:3: error: `providers[0].provider` must be given\n"),

@@ -83,8 +83,8 @@ fn strip(raw: &[String], faults: &mut Faults) -> Vec<String> {
     bounded("strip", raw.len(), MAX_STRIP, faults);
     let names: Vec<_> = raw.iter().map(|name| name.to_ascii_lowercase()).collect();
     for (at, name) in names.iter().enumerate() {
-        if !is_header_name(name) || name == "host" {
-            let must = "must be the name of a request header, and neither `host` nor one with `:`";
+        if !is_header_name(name) || FRAMING.contains(&name.as_str()) {
+            let must = "must be the name of a request header that does not frame or route it";
             faults.add(format_args!("strip[{at}]"), must);
         }
     }
@@ -151,5 +151,7 @@ fn is_header_name(name: &str) -> bool {
 
 /// More would be no configuration that anyone can follow.
 const MAX_IN_BODY: usize = 16;
+/// Without these, a request would not arrive, or not where or as it was meant to.
+const FRAMING: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "te"];
 /// Headers to remove: each costs a host call per request.
 const MAX_STRIP: usize = 64;

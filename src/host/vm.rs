@@ -39,6 +39,8 @@ struct Plugin {
     held: Vec<(u32, u64)>,
     /// Whether Envoy lets headers be held, once it has shown.
     holds: Option<bool>,
+    /// Streams that were resumed because no body came, and when.
+    resumed: Vec<(u32, u64)>,
     /// Streams that wait for the service, and since when.
     waiting: Vec<(u32, u64)>,
     /// Whether ticks come fast, because calls wait for what another worker asks for.
@@ -128,6 +130,16 @@ impl Vm {
         if came && plugin.held.len() < before {
             plugin.holds = Some(true);
         }
+        let Some(at) = plugin.resumed.iter().position(|&(resumed, _)| resumed == id) else {
+            return;
+        };
+        let (_, since) = plugin.resumed.swap_remove(at);
+        // A body that comes at once has been there all the time, kept back by Envoy; one that comes
+        // later comes from a slow client.
+        if came && (abi::now() / NANOS_PER_MILLI).saturating_sub(since) <= AT_ONCE_MS {
+            plugin.holds = Some(false);
+            abi::log(Level::Warn, UNHELD_WARNING);
+        }
     }
 
     /// Resumes streams that have waited too long for their body: Envoy gives none while headers
@@ -144,8 +156,7 @@ impl Vm {
             return;
         }
         plugin.held.retain(|(id, _)| !overdue.contains(id));
-        plugin.holds = Some(false);
-        abi::log(Level::Warn, UNHELD_WARNING);
+        plugin.resumed.extend(overdue.iter().map(|&id| (id, now_ms)));
         for id in overdue {
             let resumed = abi::set_context(id).and_then(|()| abi::resume_request());
             self.count(UNHELD, u64::from(resumed.is_ok()));
@@ -347,6 +358,8 @@ const TICK_MS: u32 = 250;
 const HURRY_MS: u32 = 10;
 /// How much longer than its timeout an ask may take until its answer counts as lost.
 const GRACE_MS: u64 = 1_000;
+/// A body that comes within this time of a stream's resumption was there before it.
+const AT_ONCE_MS: u64 = 20;
 /// How long a held stream waits for its body before it is resumed, unless the bodies of others have
 /// come. If only its client is slow, it loses nothing but that the upstream hears of it earlier.
 const PATIENCE_MS: u64 = 1_000;

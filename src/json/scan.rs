@@ -74,13 +74,19 @@ impl Scanner {
 
     /// Starts anew, and tells whether what was read since the last start is one whole document.
     pub fn restart(&mut self) -> bool {
-        let whole = matches!(self.at, At::Next) && self.depth == 0 && self.documents == 1;
+        let whole = self.is_between() && self.documents == 1;
         self.documents = 0;
         self.at = At::Next;
         self.depth = 0;
         self.scratch.clear();
         self.overflown = false;
         whole
+    }
+
+    /// Whether the text so far ends between documents.
+    #[must_use]
+    pub const fn is_between(&self) -> bool {
+        matches!(self.at, At::Next) && self.depth == 0
     }
 
     /// Whether the text has turned out not to be JSON.

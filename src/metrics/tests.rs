@@ -99,6 +99,9 @@ fn a_value_cannot_pose_as_another_label() {
         ("a;.;tenant=.=b",            "a,.,tenant_._b"),
         ("a\nb",                      "a_b"),
         ("user@example.com",          "user@example.com"),
+        ("acme..",                    "acme__"),
+        ("other",                     "other_"),
+        ("none",                      "none_"),
     ];
     for (value, expected) in cases {
         assert_eq!(clean(value), expected);

@@ -28,6 +28,8 @@ pub(super) const ERROR: Pick = 5;
 pub(super) const FINISH: Pick = 6;
 /// Text of the answer.
 pub(super) const TEXT: Pick = 7;
+/// Work that is charged for beside the tokens, and not counted in the usage.
+pub(super) const BESIDE: Pick = 8;
 
 /// How the body stands in its bytes. The first of them tells: what `content-type` says is not
 /// always so, and an error to a stream is often plain JSON.
@@ -52,6 +54,8 @@ pub enum Trouble {
     Event,
     /// A usage object was longer than 16 KiB, or no JSON.
     Usage,
+    /// The body came to its end in the middle of its JSON, or of its compressed data.
+    Cut,
     /// Parts of the usage were larger than their whole, negative, or absurd.
     Inconsistent,
 }
@@ -66,6 +70,7 @@ impl Trouble {
             Self::Damaged => "damaged",
             Self::Event => "event",
             Self::Usage => "usage",
+            Self::Cut => "cut",
             Self::Inconsistent => "inconsistent",
         }
     }
@@ -159,12 +164,25 @@ struct Notes {
     spare: Vec<u8>,
     /// The usage of a dialect whose events correct each other.
     merged: Map<String, Value>,
+    /// What the current event has had.
+    event: Event,
+    /// Whether the model has said that it stops, and nothing since.
     finished: bool,
+    /// Whether usage came with that or after it: then it is of all of the answer.
+    counted: bool,
+    beside: bool,
     error: bool,
     /// Whether any JSON was met.
     any: bool,
     text_bytes: u64,
     trouble: Option<Trouble>,
+}
+
+#[derive(Debug, Default)]
+struct Event {
+    text: bool,
+    finish: bool,
+    usage: bool,
 }
 
 impl Answer {
@@ -213,6 +231,9 @@ impl Answer {
     #[must_use]
     pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {
         self.body.end();
+        let between = self.body.scanner.is_between();
+        let is_json = self.body.framing == Some(Framing::Json);
+        let open = (is_json && !between) || self.inflate.as_ref().is_some_and(Inflate::is_open);
         let notes = self.body.notes;
         let object = notes.usage();
         let reported = object.as_ref().and_then(|object| match self.api {
@@ -221,13 +242,23 @@ impl Answer {
             Api::GeminiGenerate | Api::GeminiStream => google::reported(object),
         });
         let word = |key: &&str| object.as_ref()?.get(key)?.as_str().map(str::to_owned);
-        let inconsistent = reported.is_some_and(|reported| reported.inconsistent);
-        // A placeholder that no later event has replaced is not the end of a stream.
-        let placeholder = notes.merges && !notes.finished;
+        let inconsistent = reported.is_some_and(|known| known.inconsistent || known.absurd);
+        let searches = notes.model.as_deref().is_some_and(|model| model.contains("search-preview"));
+        let beside = notes.beside || searches;
+        let reported = reported.filter(|known| !known.absurd);
+        let reported = reported.map(|known| Reported { partial: known.partial || beside, ..known });
+        // A placeholder that no later event has replaced is not the end of a stream, and totals
+        // before an error are not those of all that was done.
+        let placeholder = notes.merges && !notes.finished && !is_json;
+        let is_whole = match is_json {
+            true => whole || between,
+            false => !notes.error && ((whole && !placeholder) || notes.counted),
+        };
+        let cut = (whole && open && reported.is_none()).then_some(Trouble::Cut);
         let unread =
             matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Encoding | Trouble::Damaged));
         Evidence {
-            is_final: reported.is_some() && !placeholder && (whole || notes.finished),
+            is_final: reported.is_some() && is_whole,
             model: notes.model,
             reported,
             service_tier: notes.tier.or_else(|| TIERS.iter().find_map(word)),
@@ -235,7 +266,7 @@ impl Answer {
             text_bytes: notes.text_bytes,
             unread_bytes: if unread { self.bytes } else { 0 },
             error: notes.error,
-            trouble: notes.trouble.or(inconsistent.then_some(Trouble::Inconsistent)),
+            trouble: notes.trouble.or(cut).or(inconsistent.then_some(Trouble::Inconsistent)),
         }
     }
 }
@@ -253,8 +284,11 @@ impl Body {
         let (framing, bytes) = match self.framing {
             Some(framing) => (framing, bytes),
             None => {
-                // DeepSeek sends blank lines while it thinks.
-                let bytes = bytes.trim_ascii_start();
+                // DeepSeek sends blank lines while it thinks. No document begins with a byte of a
+                // byte order mark.
+                let leads = |byte: &u8| byte.is_ascii_whitespace() || MARK.contains(byte);
+                let start = bytes.iter().position(|byte| !leads(byte)).unwrap_or(bytes.len());
+                let bytes = bytes.get(start..).unwrap_or_default();
                 let framing = match bytes.first() {
                     None => return,
                     Some(b'{' | b'[') => Framing::Json,
@@ -305,6 +339,7 @@ impl Notes {
     fn note(&mut self, found: Found<'_>) {
         match found {
             Found::Text(_, bytes) => {
+                self.event.text = true;
                 let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
                 self.text_bytes = self.text_bytes.saturating_add(bytes);
             }
@@ -314,26 +349,42 @@ impl Notes {
             Found::Value(TIER, raw) => self.tier = text(raw).or(self.tier.take()),
             // Vertex announces usage in every event and has counts in the last.
             Found::Value(USAGE, raw) if self.may_be_bare && !google::has_counts(raw) => {}
+            // Some send an empty one in passing.
+            Found::Value(USAGE, b"{}" | b"\"\"" | b"[]") => {}
             Found::Value(pick @ (USAGE | START), raw) => {
                 self.is_start = pick == START;
                 raw.clone_into(&mut self.fresh);
             }
             Found::Value(SPARE, raw) => raw.clone_into(&mut self.fresh_spare),
             Found::Value(ERROR, _) => self.error = true,
-            Found::Value(FINISH, _) => self.finished = true,
+            Found::Value(FINISH, _) => self.event.finish = true,
+            Found::Value(BESIDE, raw) => self.beside |= raw != b"[]",
             Found::Value(..) => {}
         }
     }
 
-    /// Takes what the current event said of usage as said.
+    /// Takes what the current event said as said.
     fn keep(&mut self) {
+        self.keep_usage();
+        let Event { text, finish, usage } = core::mem::take(&mut self.event);
+        if finish {
+            (self.finished, self.counted) = (true, usage);
+        } else if text {
+            (self.finished, self.counted) = (false, false);
+        }
+        self.counted |= usage && self.finished;
+    }
+
+    fn keep_usage(&mut self) {
         if !self.fresh_spare.is_empty() {
             self.spare = core::mem::take(&mut self.fresh_spare);
+            self.event.usage = true;
         }
         if self.fresh.is_empty() {
             return;
         }
         let fresh = core::mem::take(&mut self.fresh);
+        self.event.usage = true;
         if !self.merges {
             self.last = fresh;
             return;
@@ -343,13 +394,14 @@ impl Notes {
             _ => self.trouble = Some(Trouble::Usage),
         }
         // The totals of the last events, not the placeholder of the first, make an answer whole.
-        self.finished |= !self.is_start;
+        self.event.finish |= !self.is_start;
     }
 
     /// Drops what an event said that is not one whole document: its other half is not known.
     fn forget(&mut self) {
         self.fresh.clear();
         self.fresh_spare.clear();
+        self.event = Event::default();
         self.trouble.get_or_insert(Trouble::Event);
     }
 
@@ -373,6 +425,8 @@ fn text(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(raw).ok().filter(|text: &String| !text.is_empty())
 }
 
+/// The bytes of a byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Where a usage object says which tier served the call.
 const TIERS: [&str; 2] = ["service_tier", "serviceTier"];
 

@@ -62,5 +62,9 @@ pub(super) fn reported(object: &Value) -> Option<Reported> {
     let thinking = counts.or_zero("/output_tokens_details/thinking_tokens");
     let mut inconsistent = usage.divide(written, Unit::CacheWrite, &writes);
     inconsistent |= usage.divide(output.unwrap_or(0), Unit::Output, &[(Unit::Reasoning, thinking)]);
-    Some(Reported { usage, overlap: 0, inconsistent: inconsistent | counts.absurd })
+    // Compaction and advice are charged for, each by its own model, and stand here alone.
+    let iterations = object.get("iterations").and_then(Value::as_array);
+    let is_beside = |entry: &Value| entry.get("type").is_some_and(|kind| kind != "message");
+    let partial = iterations.is_some_and(|entries| entries.iter().any(is_beside));
+    Some(Reported { usage, overlap: 0, inconsistent, absurd: counts.absurd, partial })
 }

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::Reported;
-use super::answer::{ERROR, FINISH, MODEL, Place, TEXT, USAGE};
+use super::answer::{BESIDE, ERROR, FINISH, MODEL, Place, TEXT, USAGE};
 use super::count::{Counts, read};
 use crate::json::How::{Measure, Take};
 use crate::usage::{Unit, Usage};
@@ -18,6 +18,8 @@ pub(super) const PLACES: &[Place] = &[
     ("/usageMetadata", USAGE, Take),
     ("/error", ERROR, Take),
     ("/candidates/*/finishReason", FINISH, Take),
+    ("/candidates/*/groundingMetadata/webSearchQueries", BESIDE, Take),
+    ("/*/candidates/*/groundingMetadata/webSearchQueries", BESIDE, Take),
     ("/candidates/*/content/parts/*/text", TEXT, Measure),
     ("/candidates/*/content/parts/*/functionCall", TEXT, Measure),
     ("/*/modelVersion", MODEL, Take),
@@ -84,7 +86,7 @@ pub(super) fn reported(object: &Value) -> Option<Reported> {
     for (unit, quantity) in prompt_usage.leaves() {
         usage.add(unit, quantity);
     }
-    Some(Reported { usage, overlap: 0, inconsistent: inconsistent | counts.absurd })
+    Some(Reported { usage, overlap: 0, inconsistent, absurd: counts.absurd, partial: false })
 }
 
 /// The two counts, each taken from the total where it is missing and the total says more.

@@ -9,9 +9,12 @@ pub fn provider_of(api: Api, authority: &str) -> &'static str {
     let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
         if port.bytes().all(|b| b.is_ascii_digit()) { host } else { authority }
     });
-    let host = host.to_ascii_lowercase();
-    let of = |&&(suffix, _): &&(&str, &str)| {
-        host.strip_suffix(suffix).is_some_and(|head| head.is_empty() || head.ends_with(['.', '-']))
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    let of = |&&(suffix, provider): &&(&str, &str)| {
+        // Only Vertex has regions in front of its name, as in `us-central1-aiplatform`.
+        let regional = |head: &str| provider == "vertex" && head.ends_with('-');
+        let above = |head: &str| head.is_empty() || head.ends_with('.') || regional(head);
+        host.strip_suffix(suffix).is_some_and(above)
     };
     HOSTS.iter().find(of).map_or(api.owner(), |&(_, provider)| provider)
 }
@@ -60,6 +63,8 @@ mod tests {
             ("us-central1-aiplatform.googleapis.com",  "vertex"),
             ("notapi.x.ai.evil.example",               "openai"),
             ("myapi.groq.com",                         "openai"),
+            ("evil-api.x.ai",                          "openai"),
+            ("api.groq.com.",                          "groq"),
             ("localhost:11434",                        "openai"),
             ("[::1]:8080",                             "openai"),
             ("",                                       "openai"),

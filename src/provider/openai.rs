@@ -55,7 +55,7 @@ pub(super) fn reported(object: &Value, provider: &str) -> Option<Reported> {
     parts.settle_conventions(provider, total);
     let overlap = if provider == "openrouter" { parts.overlap() } else { 0 };
     let (usage, inconsistent) = parts.leaves(overlap);
-    Some(Reported { usage, overlap, inconsistent: inconsistent | counts.absurd })
+    Some(Reported { usage, overlap, inconsistent, absurd: counts.absurd, partial: false })
 }
 
 /// The counts by their meaning, before they are made disjoint.

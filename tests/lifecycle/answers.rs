@@ -212,6 +212,8 @@ fn an_answer_that_cannot_be_read_is_estimated_and_counted_by_reason() {
     let html = b"<html>no JSON at all</html>".to_vec();
     let long = format!(r#"{{"usage":{{"x":"{}"}}}}"#, "x".repeat(20_000));
     let absurd = r#"{"usage":{"prompt_tokens":-4,"completion_tokens":7}}"#;
+    let cut = r#"{"choices":[{"message":{"content":"a"#;
+    let clamped = r#"{"usage":{"prompt_tokens":4,"prompt_tokens_details":{"cached_tokens":9}}}"#;
     #[rustfmt::skip]
     let cases = [
         // encoding  body                                             reason          usage
@@ -221,7 +223,9 @@ fn an_answer_that_cannot_be_read_is_estimated_and_counted_by_reason() {
         ("",         b"{\"a\" nonsense".to_vec(),                     "not_json",     "estimated"),
         ("",         b"data: {\"choices\":[\n\ndata: {}\n\n".to_vec(), "event",       "estimated"),
         ("",         long.into_bytes(),                               "usage",        "estimated"),
-        ("",         absurd.into(),                                   "inconsistent", "reported"),
+        ("",         absurd.into(),                                   "inconsistent", "estimated"),
+        ("",         clamped.into(),                                  "inconsistent", "reported"),
+        ("",         cut.into(),                                      "cut",          "estimated"),
     ];
     for (encoding, body, reason, usage) in cases {
         let worker = Worker::new(PRICED);

@@ -178,6 +178,22 @@ fn streams_that_end_while_they_are_held_are_not_resumed() {
 }
 
 #[test]
+fn a_slow_first_client_proves_nothing() {
+    let worker = Worker::new(HELD).that_lets_headers_be_held();
+    let slow = worker.stream();
+    slow.request_headers(&request("x"), false);
+    worker.advance(1_100);
+    worker.tick();
+    assert_eq!(worker.counted(&["tollgate_unheld_total"]), 1);
+    worker.advance(500);
+    slow.request_body(br#"{"user": "acme"}"#, true);
+    assert_eq!(slow.upstream().body, br#"{"user": "acme"}"#);
+    let next = worker.stream();
+    next.request_headers(&request("x"), false);
+    assert!(next.upstream().headers.is_none(), "headers are held as before");
+}
+
+#[test]
 fn a_slow_body_is_waited_for_while_its_parts_come() {
     let worker = Worker::new(HELD).that_lets_headers_be_held();
     let call = worker.stream();

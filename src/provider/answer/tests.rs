@@ -93,11 +93,82 @@ fn chat_conventions_of_each_provider_hold() {
 
 #[test]
 fn counts_that_cannot_be_are_clamped_and_marked() {
-    let body = r#"{"usage":{"prompt_tokens":10,"completion_tokens":-4,
+    let body = r#"{"usage":{"prompt_tokens":10,"completion_tokens":4,
         "prompt_tokens_details":{"cached_tokens":161}}}"#;
-    let evidence = evidence(Api::OpenAiChat, body, true);
-    assert_eq!(leaves(&evidence), [(Unit::CacheRead, 10)]);
-    assert_eq!(evidence.trouble, Some(Trouble::Inconsistent));
+    let clamped = evidence(Api::OpenAiChat, body, true);
+    assert_eq!(leaves(&clamped), [(Unit::CacheRead, 10), (Unit::Output, 4)]);
+    assert_eq!(clamped.trouble, Some(Trouble::Inconsistent));
+}
+
+#[test]
+fn counts_that_no_call_can_have_are_not_believed() {
+    for count in ["-1", "1e30", "18446744073709551615"] {
+        let body = format!(r#"{{"usage":{{"prompt_tokens":10,"completion_tokens":{count}}}}}"#);
+        let evidence = evidence(Api::OpenAiChat, &body, true);
+        assert_eq!((evidence.reported, evidence.is_final), (None, false), "{count}");
+        assert_eq!(evidence.trouble, Some(Trouble::Inconsistent));
+    }
+}
+
+#[test]
+fn totals_are_final_once_the_model_has_stopped_and_not_before() {
+    let event = |finish: &str, text: &str, tokens: u32| {
+        format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}],\"usage\":{{\"prompt_tokens\":1,\"completion_tokens\":{tokens}}}}}\n\n"
+        )
+    };
+    let usage =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":9}}\n\n";
+    let error = "data: {\"error\":{\"code\":500}}\n\n";
+    let stop = event("\"stop\"", "a", 2);
+    #[rustfmt::skip]
+    let cases = [
+        // the stream as far as it came                          final
+        (event("null", "a", 1),                                  false),
+        (stop.clone(),                                           true),
+        ([&stop, &*event("null", "of another choice", 3)].concat(), false),
+        ([&*event("null", "a", 1), "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n"].concat(), false),
+        ([&*event("null", "a", 1), "data: {\"choices\":[{\"finish_reason\":\"stop\"}]}\n\n", usage].concat(), true),
+        ([&stop, error].concat(),                                false),
+    ];
+    for (stream, is_final) in cases {
+        assert_eq!(evidence(Api::OpenAiChat, &stream, false).is_final, is_final, "{stream}");
+    }
+}
+
+#[test]
+fn a_body_that_ends_in_its_middle_is_named() {
+    let cut = evidence(Api::OpenAiChat, r#"{"choices":[{"message":{"content":"a"#, true);
+    assert_eq!(cut.trouble, Some(Trouble::Cut));
+    let left = evidence(Api::OpenAiChat, r#"{"choices":[{"message":{"content":"a"#, false);
+    assert_eq!(left.trouble, None);
+}
+
+#[test]
+fn what_is_charged_for_beside_the_tokens_makes_usage_partial() {
+    let advised = r#"{"usage":{"input_tokens":1,"output_tokens":1,"iterations":[{"type":"message"},{"type":"compaction","input_tokens":9}]}}"#;
+    let plain =
+        r#"{"usage":{"input_tokens":1,"output_tokens":1,"iterations":[{"type":"message"}]}}"#;
+    let grounded = r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a"]}}],"usageMetadata":{"promptTokenCount":1}}"#;
+    let searched = r#"{"model":"gpt-4o-search-preview","usage":{"prompt_tokens":1}}"#;
+    #[rustfmt::skip]
+    let cases = [
+        (Api::AnthropicMessages, advised,  true),
+        (Api::AnthropicMessages, plain,    false),
+        (Api::GeminiGenerate,    grounded, true),
+        (Api::OpenAiChat,        searched, true),
+    ];
+    for (api, body, partial) in cases {
+        assert_eq!(evidence(api, body, true).reported.unwrap().partial, partial, "{body}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_an_empty_usage_change_nothing() {
+    let body = "\u{feff}{\"usage\":{\"prompt_tokens\":3}}";
+    assert!(evidence(Api::OpenAiChat, body, true).is_final);
+    let stream = "data: {\"usage\":{\"prompt_tokens\":3}}\n\ndata: {\"usage\":{}}\n\n";
+    assert_eq!(leaves(&evidence(Api::OpenAiChat, stream, true)), [(Unit::Input, 3)]);
 }
 
 #[test]
@@ -200,7 +271,7 @@ fn the_last_gemini_event_with_counts_is_taken() {
     let sse: String = events.iter().map(|event| format!("data: {event}\r\n\r\n")).collect();
     let array = format!("[{}\n]", events.join("\n,\r\n"));
     for body in [sse, array] {
-        let evidence = evidence(Api::GeminiStream, &body, false);
+        let evidence = evidence(Api::GeminiStream, &body, true);
         assert_eq!(leaves(&evidence), [(Unit::Input, 85), (Unit::Output, 9)], "{body}");
         assert!(evidence.is_final && evidence.model.as_deref() == Some("g"));
     }
