@@ -58,6 +58,7 @@ PLANS: dict[str, list[dict[str, Any]]] = {
     "shadow": [{**budget(requests=2), "shadow": True}],
     "cheaper": [budget({"downgrade": {"models": CHEAPER}}, usd="0.01")],
     "tokens": [budget(tokens=9_000)],
+    "rich": [budget(usd="1000")],
 }  # fmt: skip
 EACH = 16
 DEAR = {"openai": "gpt-4o-mini", "anthropic": "claude-opus-4-5"}
@@ -382,6 +383,14 @@ def test_first_sight_by_many_is_one_look_up(upstream: Upstream) -> None:
         assert [name for ask in asks for name in ask.get("tenants", [])] == ["hundred-0"]
         # The others are for leases.
         assert len(asks) <= 16
+
+
+def test_a_burst_of_one_customer_takes_few_asks(upstream: Upstream, quota: Quota, someone: Someone) -> None:
+    with opened(upstream, quota, timeout_ms=1_000, on_failure="refuse") as house:
+        before = house.asks()
+        assert house.storm([someone("rich")] * 512, 512) == {200: 512}
+        assert house.asks() - before <= 32
+        assert house.unleased() == 0
 
 
 def overheard(quota: Quota, request: Request) -> Response:
