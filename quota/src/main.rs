@@ -111,7 +111,7 @@ impl From<Serve> for Setup {
 
 fn check(file: &Path) -> ExitCode {
     match reload::read(file) {
-        Ok(book) => {
+        Ok((book, _)) => {
             let (plans, customers) = (book.plans.len(), book.customers.len());
             println!("{}: ok: {customers} customers, {plans} plans", file.display());
             ExitCode::SUCCESS

@@ -15,18 +15,20 @@ use crate::{
     store::{StoreError, Tx, column},
 };
 
-/// Reads the file.
+/// Reads the file: what stands in it, and its text.
 ///
 /// # Errors
 ///
 /// Returns everything that is wrong with it.
-pub fn read(path: &Path) -> Result<Book, Vec<Fault>> {
-    text(path).and_then(|text| Book::parse(&text))
+pub fn read(path: &Path) -> Result<(Book, String), Vec<Fault>> {
+    let text = text(path)?;
+    Ok((Book::parse(&text)?, text))
 }
 
-/// Looks at the file every second, for as long as it is polled, and takes what has changed.
-pub async fn watch(state: Shared, path: PathBuf) {
-    let mut last = text(&path);
+/// Looks at the file every second, for as long as it is polled, and takes what has changed since
+/// its text was `read`.
+pub async fn watch(state: Shared, path: PathBuf, read: String) {
+    let mut last = Ok(read);
     loop {
         tokio::time::sleep(PAUSE).await;
         let now = text(&path);

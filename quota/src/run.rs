@@ -50,7 +50,7 @@ pub fn run(setup: Setup) -> Result<(), Fault> {
 }
 
 async fn serve(setup: Setup) -> Result<(), Fault> {
-    let book = reload::read(&setup.config).map_err(|faults| {
+    let (book, text) = reload::read(&setup.config).map_err(|faults| {
         let mut text = format!("{} cannot be used:", setup.config.display());
         for fault in faults {
             let _ = write!(text, "\n  {fault}");
@@ -69,7 +69,7 @@ async fn serve(setup: Setup) -> Result<(), Fault> {
     let admins = bind(setup.admin).await?;
     tracing::info!(gateways = %gateways.local_addr()?, admin = %admins.local_addr()?, "ready");
     let tasks = [
-        tokio::spawn(reload::watch(state.clone(), setup.config)),
+        tokio::spawn(reload::watch(state.clone(), setup.config, text)),
         tokio::spawn(sweep(state.clone())),
         tokio::spawn(alert::run(state.clone())),
     ];
