@@ -1,5 +1,8 @@
 //! What all workers of a process share.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 /// A versioned key-value store shared by all workers.
 ///
 /// The host owns the data; a version read with a value must be given back to replace it. Nothing
@@ -66,6 +69,14 @@ pub fn count_up(shared: &mut impl Shared, key: &str, max: u64) -> Result<Option<
 #[must_use]
 pub fn number(value: &[u8]) -> u64 {
     value.try_into().map_or(0, u64::from_le_bytes)
+}
+
+/// FNV-1a, to tell names apart in little room; not against those who look for collisions.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// Whether `member` belongs to `set`; it is taken in if the set has fewer than `max` members.

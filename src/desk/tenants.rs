@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{NAMESPACE, Shared, Version, update};
+use crate::shared::{NAMESPACE, Shared, Version, hash, update};
 use crate::sync::{Budget, Tenant};
 
 /// A customer, and since when it is known.
@@ -176,13 +176,6 @@ fn claim(shared: &mut impl Shared, name: &str, now_ms: u64) -> bool {
         (Some([hash.to_le_bytes(), now_ms.to_le_bytes()].concat()), true)
     });
     claimed.unwrap_or(true)
-}
-
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 fn key(name: &str) -> String {

@@ -1,32 +1,6 @@
 use super::*;
-use crate::shared::{Conflict, Version};
+use crate::shared::fake::Store;
 use crate::sync::{Action, Answer, Ask, Budget, Grant, Row, Tenant, Window};
-use core::cell::RefCell;
-use std::collections::BTreeMap;
-use std::rc::Rc;
-
-/// Values and their versions, by key.
-type Values = BTreeMap<String, (Vec<u8>, u32)>;
-
-/// A store without races, shared by all desks of a test.
-#[derive(Clone, Default)]
-struct Store(Rc<RefCell<Values>>);
-
-impl Shared for Store {
-    fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.0.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
-    }
-
-    fn store(&mut self, key: &str, value: &[u8], version: Option<Version>) -> Result<(), Conflict> {
-        let mut values = self.0.borrow_mut();
-        let at = values.get(key).map_or(0, |(_, version)| *version);
-        if version.map_or(0, |version| version.0) != at {
-            return Err(Conflict);
-        }
-        values.insert(key.into(), (value.to_vec(), at + 1));
-        Ok(())
-    }
-}
 
 fn budget(id: &str, action: Action, limit: u64) -> Budget {
     let window = Window { id: 1, name: "month".into(), ends_in_ms: 60_000, ..Window::default() };

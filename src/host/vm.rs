@@ -14,7 +14,7 @@ use crate::exchange::Teller;
 use crate::gate::Gate;
 use crate::metrics::{Admitted, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
 use crate::record::Record;
-use crate::shared::{NAMESPACE, Shared, count_up, number};
+use crate::shared::{NAMESPACE, Shared, count_up, hash, number};
 use crate::sync::Ask;
 
 #[derive(Default)]
@@ -342,13 +342,6 @@ impl Reporter {
 /// Envoy's name for itself.
 fn node() -> String {
     abi::property("xds\0node\0id").map_or_else(|_| String::new(), |id| id.text().to_owned())
-}
-
-/// FNV-1a.
-fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;

@@ -1,26 +1,5 @@
 use super::*;
-use crate::shared::{Conflict, Version};
-use core::cell::RefCell;
-
-/// A store without races: each test is one thread.
-#[derive(Default)]
-struct Store(RefCell<BTreeMap<String, (Vec<u8>, u32)>>);
-
-impl Shared for Store {
-    fn load(&self, key: &str) -> Option<(Vec<u8>, Version)> {
-        self.0.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
-    }
-
-    fn store(&mut self, key: &str, value: &[u8], version: Option<Version>) -> Result<(), Conflict> {
-        let mut values = self.0.borrow_mut();
-        let at = values.get(key).map_or(0, |(_, version)| *version);
-        if version.map_or(0, |version| version.0) != at {
-            return Err(Conflict);
-        }
-        values.insert(key.into(), (value.to_vec(), at + 1));
-        Ok(())
-    }
-}
+use crate::shared::fake::Store;
 
 fn loan(amount: u64) -> Loan {
     Loan { window: 1, amount, left: 0, until_ms: 1_000 }
