@@ -18,6 +18,8 @@ pub enum Unit {
     CacheWrite5m,
     /// Input tokens written to a cache for one hour.
     CacheWrite1h,
+    /// Input tokens written to a cache for twelve hours.
+    CacheWrite12h,
     /// Input tokens that the provider's own tools put into the prompt.
     InputTool,
     /// Audio input tokens from no cache.
@@ -42,18 +44,37 @@ pub enum Unit {
     OutputImage,
     /// Video output tokens.
     OutputVideo,
+    /// Tokens of the sources that the provider's own search cites.
+    Citation,
     /// Web searches that the provider ran for the call.
     WebSearch,
+    /// Look-ups on a map that the provider ran for the call.
+    MapsSearch,
+    /// Searches in the customer's files at the provider.
+    FileSearch,
+    /// Sessions of the provider's code interpreter.
+    CodeSession,
+    /// Units of a rerank: a query with its documents, as the provider counts them.
+    SearchUnit,
+    /// Images made or read that are charged for by the piece.
+    Image,
+    /// Pages of documents.
+    Page,
+    /// Characters of a text to be spoken or embedded.
+    Character,
+    /// Milliseconds of audio.
+    AudioMilli,
 }
 
 impl Unit {
     /// Every unit, in the order of declaration.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 28] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheWrite,
         Self::CacheWrite5m,
         Self::CacheWrite1h,
+        Self::CacheWrite12h,
         Self::InputTool,
         Self::InputAudio,
         Self::CacheReadAudio,
@@ -66,7 +87,16 @@ impl Unit {
         Self::OutputAudio,
         Self::OutputImage,
         Self::OutputVideo,
+        Self::Citation,
         Self::WebSearch,
+        Self::MapsSearch,
+        Self::FileSearch,
+        Self::CodeSession,
+        Self::SearchUnit,
+        Self::Image,
+        Self::Page,
+        Self::Character,
+        Self::AudioMilli,
     ];
 
     /// The name in metrics, in the price book and in the `call` field of the access log.
@@ -78,6 +108,7 @@ impl Unit {
             Self::CacheWrite => "cache_write",
             Self::CacheWrite5m => "cache_write_5m",
             Self::CacheWrite1h => "cache_write_1h",
+            Self::CacheWrite12h => "cache_write_12h",
             Self::InputTool => "input_tool",
             Self::InputAudio => "input_audio",
             Self::CacheReadAudio => "cache_read_audio",
@@ -90,7 +121,16 @@ impl Unit {
             Self::OutputAudio => "output_audio",
             Self::OutputImage => "output_image",
             Self::OutputVideo => "output_video",
+            Self::Citation => "citation",
             Self::WebSearch => "web_search",
+            Self::MapsSearch => "maps_search",
+            Self::FileSearch => "file_search",
+            Self::CodeSession => "code_session",
+            Self::SearchUnit => "search_unit",
+            Self::Image => "image",
+            Self::Page => "page",
+            Self::Character => "character",
+            Self::AudioMilli => "audio_ms",
         }
     }
 
@@ -107,13 +147,24 @@ impl Unit {
             | Self::CacheReadAudio
             | Self::CacheReadImage
             | Self::CacheReadVideo => Side::CacheRead,
-            Self::CacheWrite | Self::CacheWrite5m | Self::CacheWrite1h => Side::CacheWrite,
+            Self::CacheWrite | Self::CacheWrite5m | Self::CacheWrite1h | Self::CacheWrite12h => {
+                Side::CacheWrite
+            }
             Self::Output
             | Self::Reasoning
             | Self::OutputAudio
             | Self::OutputImage
             | Self::OutputVideo => Side::Output,
-            Self::WebSearch => Side::Item,
+            Self::Citation
+            | Self::WebSearch
+            | Self::MapsSearch
+            | Self::FileSearch
+            | Self::CodeSession
+            | Self::SearchUnit
+            | Self::Image
+            | Self::Page
+            | Self::Character
+            | Self::AudioMilli => Side::Item,
         }
     }
 }
@@ -129,7 +180,7 @@ pub enum Side {
     CacheWrite,
     /// Tokens of the answer.
     Output,
-    /// Charged by the piece, not by the token.
+    /// Charged by the piece or the length, or beside the tokens of the answer.
     Item,
 }
 

@@ -85,9 +85,10 @@ impl Model {
 /// The units whose rates `unit` is charged at, the first that the model has: ever less specific.
 const fn chain(unit: Unit) -> &'static [Unit] {
     use Unit::{
-        CacheRead, CacheReadAudio, CacheReadImage, CacheReadVideo, CacheWrite, CacheWrite1h,
-        CacheWrite5m, Input, InputAudio, InputImage, InputTool, InputVideo, Output, OutputAudio,
-        OutputImage, OutputVideo, Reasoning, WebSearch,
+        AudioMilli, CacheRead, CacheReadAudio, CacheReadImage, CacheReadVideo, CacheWrite,
+        CacheWrite1h, CacheWrite5m, CacheWrite12h, Character, Citation, CodeSession, FileSearch,
+        Image, Input, InputAudio, InputImage, InputTool, InputVideo, MapsSearch, Output,
+        OutputAudio, OutputImage, OutputVideo, Page, Reasoning, SearchUnit, WebSearch,
     };
     match unit {
         Input => &[Input],
@@ -95,6 +96,7 @@ const fn chain(unit: Unit) -> &'static [Unit] {
         CacheWrite => &[CacheWrite, Input],
         CacheWrite5m => &[CacheWrite5m, CacheWrite, Input],
         CacheWrite1h => &[CacheWrite1h, CacheWrite, Input],
+        CacheWrite12h => &[CacheWrite12h, CacheWrite, Input],
         InputTool => &[InputTool, Input],
         InputAudio => &[InputAudio, Input],
         CacheReadAudio => &[CacheReadAudio, InputAudio, CacheRead, Input],
@@ -107,7 +109,16 @@ const fn chain(unit: Unit) -> &'static [Unit] {
         OutputAudio => &[OutputAudio, Output],
         OutputImage => &[OutputImage, Output],
         OutputVideo => &[OutputVideo, Output],
+        Citation => &[Citation],
         WebSearch => &[WebSearch],
+        MapsSearch => &[MapsSearch],
+        FileSearch => &[FileSearch],
+        CodeSession => &[CodeSession],
+        SearchUnit => &[SearchUnit],
+        Image => &[Image],
+        Page => &[Page],
+        Character => &[Character],
+        AudioMilli => &[AudioMilli],
     }
 }
 
