@@ -15,6 +15,7 @@
 )]
 
 pub mod budget;
+pub mod coding;
 pub mod config;
 pub mod desk;
 pub mod estimate;
@@ -22,7 +23,6 @@ pub mod exchange;
 pub mod gate;
 #[cfg(all(feature = "host", not(test)))]
 pub mod host;
-pub mod inflate;
 pub mod json;
 pub mod lease;
 pub mod metrics;

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::abi::{self, Buffer, Kind, Level, SharedData};
 use super::service::Heard;
 use super::stream::Stream;
+use crate::coding::Pool;
 use crate::config::Config;
 use crate::desk::{Desk, Sender};
 use crate::exchange::Teller;
@@ -24,6 +25,8 @@ pub(super) struct Vm {
     /// By the service's cluster; budgets without a service have an office without a name.
     offices: HashMap<String, Office>,
     admitted: Admitted,
+    /// The decoders of all configurations.
+    pool: Pool,
     /// The host's number for each metric.
     metrics: HashMap<String, u32>,
     /// Who this worker is, once the first call has come.
@@ -82,7 +85,7 @@ impl Vm {
 
     pub(super) fn configure(&mut self, root: u32, size: usize) -> bool {
         let json = abi::body(Buffer::Configuration, 0, size).unwrap_or_default();
-        let gate = match Config::parse(json.as_slice()).map(Gate::new) {
+        let mut gate = match Config::parse(json.as_slice()).map(Gate::new) {
             Ok(Ok(gate)) => gate,
             Ok(Err(error)) => return refused(&error.to_string()),
             Err(error) => return refused(&error.to_string()),
@@ -93,6 +96,7 @@ impl Vm {
         }
         let version = gate.prices.version();
         abi::log(Level::Info, &format!("tollgate: configured, prices {version}"));
+        gate.places.pool = self.pool.clone();
         let Some(plugin) = self.plugins.get_mut(&root) else { return false };
         plugin.gate = Some(Rc::new(gate));
         true

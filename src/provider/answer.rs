@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::{Api, Reported, anthropic, google, openai};
-use crate::inflate::{Coding, Inflate};
+use crate::coding::{Decoder as Coded, Fault, Pool};
 use crate::json::{Found, How, Pick, Scanner, Spec};
 use crate::sse::{Decoder, Piece};
 
@@ -46,10 +46,8 @@ enum Framing {
 pub enum Trouble {
     /// The body is neither JSON nor events.
     NotJson,
-    /// `content-encoding` names a coding that is not read here.
-    Encoding,
-    /// The body is not coded as `content-encoding` says.
-    Damaged,
+    /// The body could not be decoded, or no further.
+    Coding(Fault),
     /// An event of a stream was not one whole JSON document.
     Event,
     /// A usage object was longer than 16 KiB, or no JSON.
@@ -66,8 +64,7 @@ impl Trouble {
     pub const fn label(self) -> &'static str {
         match self {
             Self::NotJson => "not_json",
-            Self::Encoding => "encoding",
-            Self::Damaged => "damaged",
+            Self::Coding(fault) => fault.label(),
             Self::Event => "event",
             Self::Usage => "usage",
             Self::Cut => "cut",
@@ -79,6 +76,8 @@ impl Trouble {
 /// What each dialect is asked for, made once and shared by all calls.
 #[derive(Debug)]
 pub struct Places {
+    /// Where decoders with large windows come from.
+    pub pool: Pool,
     openai: Rc<Spec>,
     anthropic: Rc<Spec>,
     google: Rc<Spec>,
@@ -87,6 +86,7 @@ pub struct Places {
 impl Default for Places {
     fn default() -> Self {
         Self {
+            pool: Pool::default(),
             openai: Rc::new(Spec::of(openai::PLACES)),
             anthropic: Rc::new(Spec::of(anthropic::PLACES)),
             google: Rc::new(Spec::of(google::PLACES)),
@@ -131,7 +131,7 @@ pub struct Evidence {
 #[derive(Debug)]
 pub struct Answer {
     api: Api,
-    inflate: Option<Inflate>,
+    coded: Coded,
     body: Body,
     /// Bytes that have come over the wire.
     bytes: u64,
@@ -189,16 +189,14 @@ impl Answer {
     /// A reader for an answer of `api`, coded as its `content-encoding` says; empty for none.
     #[must_use]
     pub fn new(places: &Places, api: Api, content_encoding: &str) -> Self {
-        let coding = Coding::named(content_encoding);
         let notes = Notes {
             merges: api == Api::AnthropicMessages,
             may_be_bare: matches!(api, Api::GeminiGenerate | Api::GeminiStream),
-            trouble: coding.is_none().then_some(Trouble::Encoding),
             ..Notes::default()
         };
         Self {
             api,
-            inflate: coding.and_then(Inflate::new),
+            coded: Coded::new(content_encoding, &places.pool),
             bytes: 0,
             body: Body {
                 framing: None,
@@ -213,28 +211,20 @@ impl Answer {
     pub fn feed(&mut self, chunk: &[u8]) {
         let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
-        if self.body.notes.trouble == Some(Trouble::Encoding) {
-            return;
-        }
-        match &mut self.inflate {
-            None => self.body.feed(chunk),
-            Some(inflate) => {
-                inflate.feed(chunk, &mut |bytes| self.body.feed(bytes));
-                if inflate.is_damaged() {
-                    self.body.notes.trouble = Some(Trouble::Damaged);
-                }
-            }
-        }
+        self.coded.feed(chunk, &mut |bytes| self.body.feed(bytes));
     }
 
     /// Ends the answer. `whole` says whether the body came to its end.
     #[must_use]
     pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {
+        let is_coding_open = self.coded.is_open();
+        self.coded.end(&mut |bytes| self.body.feed(bytes));
         self.body.end();
         let between = self.body.scanner.is_between();
         let is_json = self.body.framing == Some(Framing::Json);
-        let open = (is_json && !between) || self.inflate.as_ref().is_some_and(Inflate::is_open);
-        let notes = self.body.notes;
+        let open = (is_json && !between) || is_coding_open;
+        let mut notes = self.body.notes;
+        notes.trouble = self.coded.fault().map(Trouble::Coding).or(notes.trouble);
         let object = notes.usage();
         let reported = object.as_ref().and_then(|object| match self.api {
             Api::OpenAiChat => openai::reported(object, provider),
@@ -255,8 +245,7 @@ impl Answer {
             false => !notes.error && ((whole && !placeholder) || notes.counted),
         };
         let cut = (whole && open && reported.is_none()).then_some(Trouble::Cut);
-        let unread =
-            matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Encoding | Trouble::Damaged));
+        let unread = matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Coding(_)));
         Evidence {
             is_final: reported.is_some() && is_whole,
             model: notes.model,

@@ -2,7 +2,7 @@
 
 use crate::PRICED;
 use crate::support::dialect::{ALL, ANTHROPIC, GEMINI, OPENAI, USED};
-use crate::support::{Call, Dialect, Request, Worker, gzip};
+use crate::support::{Call, Dialect, Request, Worker, coded};
 
 fn assert_used(call: &Call<'_>, about: &str) {
     let row = call.row();
@@ -59,17 +59,48 @@ fn where_an_answer_is_cut_does_not_matter() {
 fn a_compressed_answer_is_read_without_being_changed() {
     let worker = Worker::new(PRICED);
     for dialect in ALL {
-        for body in [dialect.json(), dialect.sse().concat()] {
+        let bodies = [dialect.json(), dialect.sse().concat()];
+        for (coding, body) in bodies.iter().flat_map(|body| coded(body)) {
             for size in [1, 20, 10_000] {
                 let call = worker.ask(&Request::of(&dialect, true));
-                let coded = gzip(&body);
-                let chunks: Vec<_> = coded.chunks(size).collect();
-                call.answer(200, &[("content-encoding", "gzip")], &chunks);
+                let chunks: Vec<_> = body.chunks(size).collect();
+                call.answer(200, &[("content-encoding", coding)], &chunks);
                 call.end();
-                assert_used(&call, dialect.provider);
+                assert_used(&call, &format!("{} {coding}", dialect.provider));
             }
         }
     }
+}
+
+#[test]
+fn few_answers_with_large_windows_are_read_at_once_whatever_the_configuration() {
+    let worker = Worker::new(PRICED);
+    let [_, _, (_, br), (_, zstd)] = coded(&OPENAI.json());
+    let begin = |coding| {
+        let call = worker.ask(&Request::of(&OPENAI, false));
+        call.answer_headers(200, &[("content-encoding", coding)], false);
+        call
+    };
+    let finish = |call: &Call<'_>, body: &[u8]| {
+        call.answer_body(body, true);
+        call.end();
+    };
+    let mut reading: Vec<_> = (0..4).flat_map(|_| [begin("br"), begin("zstd")]).collect();
+    assert!(worker.configure(PRICED));
+    let beyond = begin("br");
+    finish(&beyond, &br);
+    assert_eq!(beyond.field("usage"), "estimated");
+    assert_eq!(worker.counted(&["parse_failures_total", "reason=.=pool;."]), 1);
+    // A client that leaves gives a place back.
+    reading.remove(7).break_off("downstream_remote_disconnect");
+    let next = begin("zstd");
+    finish(&next, &zstd);
+    assert_used(&next, "a place that was given back");
+    for (at, call) in reading.iter().enumerate() {
+        finish(call, [&br, &zstd][at % 2]);
+        assert_used(call, "in time");
+    }
+    assert_eq!(worker.counted(&["parse_failures_total"]), 1);
 }
 
 #[test]
@@ -217,8 +248,10 @@ fn an_answer_that_cannot_be_read_is_estimated_and_counted_by_reason() {
     #[rustfmt::skip]
     let cases = [
         // encoding  body                                             reason          usage
-        ("br",       vec![1, 2, 3],                                   "encoding",     "estimated"),
+        ("lzma",     vec![1, 2, 3],                                   "encoding",     "estimated"),
         ("gzip",     OPENAI.json(),                                   "damaged",      "estimated"),
+        ("br",       OPENAI.json(),                                   "damaged",      "estimated"),
+        ("zstd",     OPENAI.json(),                                   "damaged",      "estimated"),
         ("",         html,                                            "not_json",     "estimated"),
         ("",         b"{\"a\" nonsense".to_vec(),                     "not_json",     "estimated"),
         ("",         b"data: {\"choices\":[\n\ndata: {}\n\n".to_vec(), "event",       "estimated"),

@@ -3,7 +3,11 @@
 //! All answers tell of the same tokens, so that a test can be one text for all: 100 of input, 40
 //! of them from a cache, and 25 of output, 5 of them reasoning.
 
-use miniz_oxide::deflate::compress_to_vec;
+use std::io::Write;
+
+use brotli::CompressorWriter;
+use miniz_oxide::deflate::{compress_to_vec, compress_to_vec_zlib};
+use ruzstd::encoding::CompressionLevel;
 use serde_json::{Value, json};
 
 /// Stands in every prompt, answer and key.
@@ -100,9 +104,18 @@ impl Dialect {
     }
 }
 
-/// A body as `content-encoding: gzip` has it.
-pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
-    [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(data, 6), &[0; 8]].concat()
+/// A body in each coding, by the name that `content-encoding` has for it.
+pub(crate) fn coded(data: &[u8]) -> [(&'static str, Vec<u8>); 4] {
+    let gzip = [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3][..], &compress_to_vec(data, 6), &[0; 8]];
+    let mut br = Vec::new();
+    CompressorWriter::new(&mut br, 4096, 5, 22).write_all(data).unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(data, CompressionLevel::Fastest);
+    [
+        ("gzip", gzip.concat()),
+        ("deflate", compress_to_vec_zlib(data, 6)),
+        ("br", br),
+        ("zstd", zstd),
+    ]
 }
 
 fn text() -> String {

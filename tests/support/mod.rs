@@ -12,7 +12,7 @@ mod manager;
 mod worker;
 
 pub(crate) use call::{Call, Request};
-pub(crate) use dialect::{Dialect, gzip};
+pub(crate) use dialect::{Dialect, coded};
 pub(crate) use host::{Process, Status};
 pub(crate) use manager::Order;
 pub(crate) use worker::Worker;

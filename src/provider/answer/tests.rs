@@ -313,8 +313,10 @@ fn what_cannot_be_read_is_named() {
     #[rustfmt::skip]
     let cases = [
         ("",      "<html>\"usage\":{}</html>",       Trouble::NotJson),
-        ("br",    "{\"usage\":{}}",                  Trouble::Encoding),
-        ("gzip",  "{\"usage\":{}}",                  Trouble::Damaged),
+        ("lzma",  "{\"usage\":{}}",                  Trouble::Coding(Fault::Unknown)),
+        ("gzip",  "{\"usage\":{}}",                  Trouble::Coding(Fault::Damaged)),
+        ("br",    "{\"usage\":{}}",                  Trouble::Coding(Fault::Damaged)),
+        ("zstd",  "{\"usage\":{}}",                  Trouble::Coding(Fault::Damaged)),
     ];
     for (encoding, body, trouble) in cases {
         let mut answer = Answer::new(&Places::default(), Api::OpenAiChat, encoding);
