@@ -6,16 +6,15 @@ answer. Identifiers, padding, pings, line ends and compression are as the provid
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import random
 import time
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from .codings import coded
 from .upstream import Request, Response
 
 Json = dict[str, Any]
@@ -105,7 +104,7 @@ class Call:
         headers = [("content-type", kind), ("x-request-id", f"req_{self.id}")]
         if "gzip" in self.request.header("accept-encoding"):
             headers.append(("content-encoding", "gzip"))
-            chunks = gzipped(chunks)
+            chunks = coded("gzip", chunks)
         paced = [step for chunk in chunks for step in (chunk, PAUSE)]
         return Response(paced, headers=headers, chunked=self.stream)
 
@@ -289,15 +288,6 @@ class Google(Call):
             "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
             **thoughts,
         }
-
-
-def gzipped(chunks: list[bytes]) -> list[bytes]:
-    """The same chunks compressed, each flushed so that it can be read when it arrives."""
-    if len(chunks) == 1:
-        return [gzip.compress(chunks[0])]
-    packer = zlib.compressobj(wbits=31)
-    packed = [packer.compress(chunk) + packer.flush(zlib.Z_SYNC_FLUSH) for chunk in chunks]
-    return [*packed, packer.flush()]
 
 
 def _dumped(data: Json, indent: int | None = None) -> bytes:

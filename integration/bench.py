@@ -174,7 +174,8 @@ def main() -> None:
             _rounds(rigs, rounds)
             for rig in rigs:
                 rig.prove()
-            print(_about(rounds, load))
+            after = os.getloadavg()[0]
+            print(f"{about()}; {rounds} rounds; load average {load:.1f} before, {after:.1f} after.\n")
             for scenario in SCENARIOS:
                 print(_scenario(scenario, [rig for rig in rigs if rig.cpu[scenario.name]]))
             sizes = [0, noop.stat().st_size, WASM.stat().st_size]
@@ -265,13 +266,11 @@ def _rounds(rigs: list[Rig], rounds: int) -> None:
                 rig.latency.clear()
 
 
-def _about(rounds: int, load: float) -> str:
+def about() -> str:
+    """When and on what."""
     version = subprocess.run([binary(), "--version"], capture_output=True, text=True, check=True).stdout
     envoy = re.search(r"/(\d+\.\d+\.\d+)/", version)[1]
-    return (
-        f"{datetime.date.today()}, Envoy {envoy}, one worker, on {os.cpu_count()} cores; {rounds} rounds; "
-        f"load average {load:.1f} before, {os.getloadavg()[0]:.1f} after.\n"
-    )
+    return f"{datetime.date.today()}, Envoy {envoy}, one worker, on {os.cpu_count()} cores"
 
 
 def _scenario(scenario: Scenario, rigs: Sequence[Rig]) -> str:
@@ -287,7 +286,7 @@ def _scenario(scenario: Scenario, rigs: Sequence[Rig]) -> str:
         percent = statistics.quantiles(rig.latency[scenario.name], n=100)
         times = [f"{percent[at - 1] * 1e3:.3f}" for at in (50, 99)]
         rows.append([rig.chain.name, f"{statistics.median(cpu):.0f}", f"{ratio:.2f}", *more, *times])
-    return f"### {scenario.name}\n\n{_table(rows)}\n"
+    return f"### {scenario.name}\n\n{table(rows)}\n"
 
 
 def _loading(sizes: Sequence[int], starts: Sequence[list[float]], rigs: Sequence[Rig]) -> str:
@@ -295,19 +294,19 @@ def _loading(sizes: Sequence[int], starts: Sequence[list[float]], rigs: Sequence
     for bytes_, seconds, rig in zip(sizes, starts, rigs, strict=True):
         ready, memory = statistics.median(seconds) * 1e3, rig.envoy.memory()
         rows.append([rig.chain.name, str(bytes_ or ""), f"{ready:.0f}", f"{memory:.0f}"])
-    return f"### Loading\n\n{_table(rows)}"
+    return f"### Loading\n\n{table(rows)}"
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    """A table of Markdown, with the numbers to the right."""
+def table(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
+    """A table of Markdown: so many columns of text, then numbers, to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
-        sides = ["<", *">" * (len(cells) - 1)]
+        sides = "<" * texts + ">" * (len(cells) - texts)
         padded = (f"{c:{side}{w}}" for c, side, w in zip(cells, sides, widths, strict=True))
         return f"| {' | '.join(padded)} |"
 
-    rule = "|".join("-" * (width + 1) + (":" if at else "-") for at, width in enumerate(widths))
+    rule = "|".join("-" * (width + 1) + (":" if at >= texts else "-") for at, width in enumerate(widths))
     return "\n".join([line(rows[0]), f"|{rule}|", *map(line, rows[1:])])
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import json
+import random
 import threading
+from itertools import pairwise
+from uuid import uuid4
 
 import httpx
 import pytest
 
-from ..answers import gzipped
+from ..codings import CODINGS, coded
 from ..upstream import Response
 from .conftest import Gateway, Gateways
 from .dialects import ANTHROPIC, GEMINI, OPENAI, STREAM, USED, Dialect
@@ -69,20 +71,48 @@ def test_an_event_reaches_the_client_before_the_next_one_is_sent(
             gate.set()
 
 
-def test_a_compressed_answer_is_read_and_passed_on_compressed(gateway: Gateway, dialect: Dialect) -> None:
-    packed = gzip.compress(dialect.json().body())
-    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
-    seen = gateway.ask(dialect, answer=Response([packed], headers=headers))
-    assert seen.fields(*USED) == USED
-    assert seen.answer.json() == dialect.whole
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_coded_answer_is_read_and_passed_on_as_it_is(
+    gateway: Gateway, dialect: Dialect, stream: bool, coding: str
+) -> None:
+    kind = STREAM if stream else (("content-type", "application/json"),)
+    chunks = dialect.chunks() if stream else [dialect.json().body()]
+    packed = b"".join(coded(coding, chunks))
+    dice = random.Random(f"{dialect.name} {coding}")
+    cuts = [0, *sorted(dice.sample(range(1, len(packed)), 12)), len(packed)]
+    steps = [step for start, end in pairwise(cuts) for step in (packed[start:end], 0.002)]
+    answer = Response(steps, headers=(*kind, ("content-encoding", coding)))
+    script = gateway.upstream.script(answer, uuid4().hex)
+    url = gateway.envoy.url + (dialect.stream_path if stream else dialect.path)
+    with httpx.stream(
+        "POST", url, json=dialect.body(stream=stream), headers={"x-replay-id": script}
+    ) as seen:
+        assert seen.headers["content-encoding"] == coding
+        assert b"".join(seen.iter_raw()) == packed
+    row = gateway.envoy.row(script)
+    assert {name: row[name] for name in USED} == USED
 
 
-def test_a_compressed_stream_is_read(gateway: Gateway, dialect: Dialect) -> None:
-    paced = [step for chunk in gzipped(dialect.chunks()) for step in (chunk, 0.002)]
-    headers = (*STREAM, ("content-encoding", "gzip"))
-    seen = gateway.ask(dialect, stream=True, answer=Response(paced, headers=headers))
-    assert seen.fields(*USED) == USED
-    assert seen.answer.content == b"".join(dialect.chunks())
+@pytest.mark.parametrize("coding", CODINGS)
+def test_an_event_in_a_coding_reaches_the_client_before_the_next_one_is_sent(
+    gateway: Gateway, coding: str
+) -> None:
+    chunks = coded(coding, OPENAI.chunks())
+    gates = [threading.Event() for _ in chunks]
+    steps = [step for pair in zip(chunks, gates, strict=True) for step in pair]
+    answer = Response(steps, headers=(*STREAM, ("content-encoding", coding)))
+    script = gateway.upstream.script(answer, uuid4().hex)
+    url, headers = gateway.envoy.url + OPENAI.stream_path, {"x-replay-id": script}
+    with httpx.stream("POST", url, json=OPENAI.body(stream=True), headers=headers) as seen:
+        arriving = seen.iter_raw()
+        for chunk, gate in zip(chunks, gates, strict=True):
+            got = b""
+            while len(got) < len(chunk):
+                got += next(arriving)
+            assert got == chunk
+            gate.set()
+    row = gateway.envoy.row(script)
+    assert {name: row[name] for name in USED} == USED
 
 
 def test_a_gemini_stream_without_sse_is_a_json_array_and_is_read(gateway: Gateway) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ..codings import CODINGS, coded
 from ..upstream import Response
 from .conftest import PLUGIN, Gateway, Gateways
 from .dialects import OPENAI, USED, Dialect
@@ -118,10 +119,12 @@ def test_any_response_body_passes(gateway: Gateway, dialect: Dialect, body: byte
     assert gateway.ask(dialect).fields(*USED) == USED
 
 
-def test_a_broken_gzip_answer_passes_as_it_is(gateway: Gateway) -> None:
-    headers = (("content-type", "application/json"), ("content-encoding", "gzip"))
-    answer = Response([b"\x1f\x8b\x08\x00 this is not gzip"], headers=headers)
-    script = gateway.upstream.script(answer, "broken-gzip")
+@pytest.mark.parametrize("coding", CODINGS)
+def test_a_broken_coded_answer_passes_as_it_is(gateway: Gateway, coding: str) -> None:
+    headers = (("content-type", "application/json"), ("content-encoding", coding))
+    packed = b"".join(coded(coding, [OPENAI.json().body()]))
+    answer = Response([packed[:9] + b" this is not it " + packed[9:]], headers=headers)
+    script = gateway.upstream.script(answer, f"broken-{coding}")
     url = gateway.envoy.url + OPENAI.path
     with httpx.stream("POST", url, json=OPENAI.body(), headers={"x-replay-id": script}) as response:
         assert b"".join(response.iter_raw()) == answer.body()

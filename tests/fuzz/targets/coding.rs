@@ -20,6 +20,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(are_alike(&cut, &whole), "cut");
     }
 
+    // Encoders are slow: half of the time is left for bytes that no encoder makes.
+    if input.choice & 32 == 0 {
+        return;
+    }
     let level = input.choice >> 2 & 7;
     let coded = match coding {
         "deflate" => compress_to_vec_zlib(input.body, level),
