@@ -90,6 +90,10 @@ prices: $(VENV) ## make the price book anew from genai-prices, and compare it wi
 bench: wasm $(VENV) $(ENVOY_READY) ## measure what the filter adds to Envoy: prints docs/measurements.md's tables
 	@$(PY) -m integration.bench
 
+.PHONY: measure-memory
+measure-memory: wasm $(VENV) $(ENVOY_READY) ## measure what bodies of 50 MB add to Envoy's memory
+	@$(PY) -m integration.memory
+
 .PHONY: bench-core
 bench-core: ## measure what the core costs per call, without Envoy
 	@$(CARGO) bench --locked --package tollgate
