@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use serde::{Deserialize, Serialize};
-use tollgate::price::{Book, Prices, Terms, unit};
+use tollgate::price::{Book, Priced, Prices, Terms};
 use tollgate::usage::Usage;
 
 /// A call: which model, how much of which unit, on what terms.
@@ -21,6 +21,10 @@ struct Call {
     #[serde(default)]
     batch: bool,
     speed: Option<String>,
+    search_context: Option<String>,
+    search_type: Option<String>,
+    geo: Option<String>,
+    route: Option<String>,
 }
 
 /// What the book says: no `id` if it does not know the model, no `nanos` if it has no price.
@@ -45,13 +49,20 @@ fn answer<'a>(prices: &'a Prices, call: &Call) -> Result<Answer<'a>, String> {
     let tariff = prices.find(&call.provider, &call.model);
     let mut usage = Usage::default();
     for (label, &quantity) in &call.usage {
-        usage.add(unit(label).ok_or_else(|| format!("no unit {label}"))?, quantity);
+        let Some(Priced::Unit(unit)) = Priced::named(label) else {
+            return Err(format!("no unit {label}"));
+        };
+        usage.add(unit, quantity);
     }
     let terms = Terms {
         at: call.at,
         service_tier: call.service_tier.as_deref(),
         batch: call.batch,
         speed: call.speed.as_deref(),
+        search_context: call.search_context.as_deref(),
+        search_type: call.search_type.as_deref(),
+        geo: call.geo.as_deref(),
+        route: call.route.as_deref(),
     };
     let cost = tariff.and_then(|tariff| tariff.cost(&usage, &terms));
     Ok(Answer {

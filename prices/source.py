@@ -1,8 +1,9 @@
-"""Reads genai-prices into the rows of the book: integers only, or an error.
+"""Reads genai-prices into the rows of the book: exact numbers, or an error.
 
-Every rate becomes nano-dollars per million of its unit, whatever the unit's own measure is. A price
-that is no whole number then, a unit without a name in the filter, a condition that it cannot tell:
-each stops the build, so that nothing is dropped in silence.
+Every rate becomes nano-dollars per million of its unit, or per hour of audio, whatever the unit's
+own measure is. A price that is no such number, a unit without a name in the filter, a condition
+that it cannot tell: each stops the build, or stands in `left_out`, which the page on prices prints,
+so that nothing is dropped in silence.
 """
 
 from __future__ import annotations
@@ -20,15 +21,29 @@ from genai_prices.data_units import unit_data
 
 from clauses import translate
 
-# The providers of the book. A name added here is all that a further provider needs, unless it
-# brings a unit or a condition that the filter does not know: then the build says which.
-PROVIDERS = ['anthropic', 'azure', 'google', 'openai']
-
-# Other names by which gateways call these providers.
+# Other names by which gateways, SDKs and `src/provider/host.rs` call these providers.
 ALIASES = {
-    'azure': ['azure_ai', 'azure_openai'],
-    'google': ['gemini', 'vertex', 'vertex_ai'],
+    'aws': ['amazon-bedrock', 'aws-bedrock', 'bedrock'],
+    'azure': ['azure-openai', 'azure_ai', 'azure_openai'],
+    'fireworks': ['fireworks-ai', 'fireworks_ai'],
+    'github-copilot': ['copilot', 'github_copilot'],
+    'google': ['gemini', 'google-vertex', 'vertex', 'vertex_ai'],
+    'mistral': ['mistralai'],
+    'moonshotai': ['moonshot'],
+    'together': ['together-ai', 'together_ai', 'togetherai'],
+    'voyageai': ['voyage'],
+    'x-ai': ['xai'],
+    'zai': ['z-ai'],
+    'zhipuai': ['bigmodel'],
 }
+
+# Sellers of other providers' models at their prices, of which genai-prices has no rows.
+RESELLERS = {
+    'vercel': [
+        'openai', 'anthropic', 'google', 'x-ai', 'mistral', 'deepseek', 'cohere', 'moonshotai',
+        'zai', 'minimax',
+    ],
+}  # fmt: skip
 
 # Price keys of genai-prices, and what the filter calls that unit (`Unit::label` in src/usage.rs).
 UNITS = {
@@ -49,22 +64,47 @@ UNITS = {
     'output_audio_mtok': 'output_audio',
     'output_image_mtok': 'output_image',
     'output_video_mtok': 'output_video',
+    'output_citation_mtok': 'citation',
     'web_searches_kcount': 'web_search',
+    'storage_searches_kcount': 'file_search',
+    'code_executions_kcount': 'code_session',
+    'rerank_searches_kcount': 'search_unit',
+    'input_document_kpages': 'page',
+    'input_mchars': 'character',
+    'audio_hours': 'audio_ms',
+    'requests_kcount': 'request',
 }
 
-# Price keys of units that no API read by the filter reports. Their rates are left out.
-UNMETERED = {'audio_hours', 'input_audio_hours', 'input_mchars', 'storage_searches_kcount'}
+# Price keys for which the filter has no unit, and why their rates are left out of the book.
+UNMETERED = {
+    'input_annotated_document_kpages': 'answers do not tell annotated pages from others',
+    'input_text_messages_kcount': 'is charged by the message of a voice session, which is not read',
+}
+
+# Price keys that say the same as another one, or else stop the build.
+SAME = {'input_audio_hours': 'audio_hours'}
+
+# The least that genai-prices charges for, in the filter's unit: its code has this, not its data.
+LEAST = {
+    'groq/whisper-large-v3': ['audio_ms', 10_000],
+    'groq/whisper-large-v3-turbo': ['audio_ms', 10_000],
+}
 
 # The conditions that the filter can tell, with the values of those that are not free text.
 CONDITIONS: dict[str, set[str] | None] = {
     'processing': {'batch'},
     'service_tier': None,
     'speed': None,
+    'route': None,
+    'search_type': None,
 }
 
 PER = {unit['price_key']: unit['per'] for unit in unit_data.values()}
 MILLION = 1_000_000
+# How many of the filter's units a rate is for, where it is no million.
+MEASURE = {'audio_hours': 3_600}
 NANO = 1_000_000_000
+DECIMALS = 9
 NAME = 'genai-prices'
 
 
@@ -81,24 +121,40 @@ def about() -> dict[str, str]:
 
 def providers() -> list[dict[str, Any]]:
     """The providers of the book with their models, in the order in which names are tried."""
-    known = {provider.id: provider for provider in data.providers}
-    return [_provider(known[name]) for name in sorted(PROVIDERS)]
+    rows = [_provider(provider) for provider in data.providers]
+    rows += [
+        {'id': name, 'aliases': [], 'fallback': makers, 'models': []}
+        for name, makers in RESELLERS.items()
+    ]
+    return sorted(rows, key=lambda row: row['id'])
 
 
-def nanos(price: Decimal, key: str) -> int:
-    """`price` dollars per measure of `key`, as nano-dollars per million."""
-    exact = price * NANO * MILLION / PER[key]
-    if exact != int(exact) or exact < 0:
-        raise ValueError(f'{key} {price}: {exact} is not a whole number of nano-dollars')
-    return int(exact)
+def left_out() -> dict[str, list[str]]:
+    """The models of which a rate is left out, by the reason."""
+    found: dict[str, list[str]] = {}
+    for provider in data.providers:
+        for model in provider.models:
+            keys = {k for entry in conditional(model) for k, v in vars(entry.prices).items() if v}
+            for key in keys & UNMETERED.keys():
+                found.setdefault(f'`{key}` {UNMETERED[key]}', []).append(
+                    f'{provider.id}/{model.id}'
+                )
+    return found
+
+
+def nanos(price: Decimal, key: str) -> int | str:
+    """`price` dollars per measure of `key`, as nano-dollars per million or per hour of audio."""
+    exact = (price * NANO * MEASURE.get(key, MILLION) / PER[key]).normalize()
+    if exact < 0 or exact != round(exact, DECIMALS):
+        raise ValueError(f'{key} {price}: {exact} nano-dollars have more than {DECIMALS} decimals')
+    return int(exact) if exact == int(exact) else f'{exact:f}'
 
 
 def _provider(provider: types.Provider) -> dict[str, Any]:
-    fallback = [name for name in provider.fallback_model_providers or [] if name in PROVIDERS]
     return {
         'id': provider.id,
         'aliases': ALIASES.get(provider.id, []),
-        'fallback': fallback,
+        'fallback': provider.fallback_model_providers or [],
         'models': [_model(model, f'{provider.id}/{model.id}') for model in provider.models],
     }
 
@@ -108,6 +164,8 @@ def _model(model: types.ModelInfo, path: str) -> dict[str, Any]:
         row: dict[str, Any] = {'id': model.id, 'match': translate(model.match)}
         if model.context_window:
             row['context_window'] = model.context_window
+        if path in LEAST:
+            row['least'] = LEAST[path]
         row['prices'] = [_conditional(entry) for entry in entries(model)]
         if model.price_variants:
             row['variants'] = [
@@ -126,12 +184,17 @@ def entries(model: types.ModelInfo) -> Iterable[types.ConditionalPrice]:
     return model.prices
 
 
+def conditional(model: types.ModelInfo) -> list[types.ConditionalPrice | types.PriceVariant]:
+    """All prices of a model: the dated ones, and those on terms."""
+    return [*entries(model), *(model.price_variants or [])]
+
+
 def _conditional(entry: types.ConditionalPrice | types.PriceVariant) -> dict[str, Any]:
-    rates = {
-        UNITS[key]: _rate(price, key)
-        for key, price in vars(entry.prices).items()
-        if price is not None and _metered(key)
-    }
+    given = {key: price for key, price in vars(entry.prices).items() if price is not None}
+    for key, other in SAME.items():
+        if key in given and given.pop(key) != given.get(other):
+            raise ValueError(f'{key} and {other} differ, and the filter has one unit for both')
+    rates = {UNITS[key]: _rate(price, key) for key, price in given.items() if _metered(key)}
     order = list(UNITS.values())
     row = {'rates': {unit: rates[unit] for unit in sorted(rates, key=order.index)}}
     return _constraint(entry.constraint) | row
@@ -143,11 +206,11 @@ def _metered(key: str) -> bool:
     return key in UNITS
 
 
-def _rate(price: Decimal | types.TieredPrices, key: str) -> list[int]:
+def _rate(price: Decimal | types.TieredPrices, key: str) -> list[int | str]:
     """The base rate, then for each tier the total input it starts above, and its rate."""
     if isinstance(price, Decimal):
         return [nanos(price, key)]
-    rate = [nanos(price.base, key)]
+    rate: list[int | str] = [nanos(price.base, key)]
     for tier in price.tiers:
         rate += [tier.start, nanos(tier.price, key)]
     return rate

@@ -52,16 +52,26 @@ def test_changes_are_named() -> None:
         ('0.0375', 'input_mtok', 37_500_000),
         ('10', 'web_searches_kcount', 10_000_000_000_000),
         ('0', 'output_mtok', 0),
+        ('0.111', 'audio_hours', 111_000_000),
+        ('4', 'input_document_kpages', 4_000_000_000_000),
+        ('0.08333333333333334', 'cache_write_mtok', '83333333.33333334'),
     ],
 )
-def test_prices_become_whole_nano_dollars_per_million(price: str, key: str, nanos: int) -> None:
+def test_prices_become_exact_nano_dollars(price: str, key: str, nanos: int | str) -> None:
     assert source.nanos(Decimal(price), key) == nanos
 
 
-@pytest.mark.parametrize('price', ['0.0000000001', '-1'])
+@pytest.mark.parametrize('price', ['0.0000000000000000001', '-1'])
 def test_a_price_that_does_not_fit_stops_the_build(price: str) -> None:
-    with pytest.raises(ValueError, match='not a whole number'):
+    with pytest.raises(ValueError, match='more than 9 decimals'):
         source.nanos(Decimal(price), 'input_mtok')
+
+
+def test_the_page_on_prices_names_every_model_of_which_a_rate_is_left_out() -> None:
+    page = (build.ROOT / 'docs' / 'prices.md').read_text()
+    models = {model for models in source.left_out().values() for model in models}
+    assert models
+    assert {model for model in models if model not in page} == set()
 
 
 @pytest.mark.parametrize('regex', ['gpt', '^a.*b$', '^a|b$', '^[a-z]$', '^(?=x)a$', r'^a\w$'])

@@ -60,7 +60,7 @@ impl Gate {
     pub fn new(config: Config) -> Result<Self, GateError> {
         let book = Book::embedded().map_err(GateError::Book)?;
         let overrides = config.prices.iter().map(|price| {
-            let rates = price.rates.iter().map(|(&unit, &nanos)| (unit, NanoUsd::new(nanos)));
+            let rates = price.rates.iter().map(|(&of, &nanos)| (of, NanoUsd::new(nanos)));
             Override::new(price.provider.as_deref(), &price.model, &rates.collect::<Vec<_>>())
         });
         let overrides = overrides.collect::<Result<_, _>>().map_err(GateError::Price)?;

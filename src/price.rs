@@ -10,16 +10,20 @@ mod clause;
 mod model;
 mod name;
 mod overrides;
+mod rate;
+mod terms;
 #[cfg(test)]
 mod tests;
 
 use core::cell::RefCell;
 
 pub use book::{Book, BookError};
-pub use overrides::{Override, OverrideError};
+pub use overrides::{Alias, Override, OverrideError};
+pub use rate::Priced;
+pub use terms::Terms;
 
 use crate::money::NanoUsd;
-use crate::usage::{Unit, Usage};
+use crate::usage::Usage;
 use cache::Cache;
 use model::Model;
 
@@ -28,6 +32,8 @@ use model::Model;
 pub struct Prices {
     book: Book,
     overrides: Box<[Override]>,
+    aliases: Box<[Alias]>,
+    fallback: Option<Model>,
     cache: RefCell<Cache>,
 }
 
@@ -36,7 +42,20 @@ impl Prices {
     #[must_use]
     pub fn new(book: Book, overrides: Vec<Override>) -> Self {
         let overrides = overrides.into_boxed_slice();
-        Self { book, overrides, cache: RefCell::default() }
+        let (aliases, fallback) = (Box::default(), None);
+        Self { book, overrides, aliases, fallback, cache: RefCell::default() }
+    }
+
+    /// The same prices, where models that the operator has another name for are known by it.
+    #[must_use]
+    pub fn with_aliases(self, aliases: Vec<Alias>) -> Self {
+        Self { aliases: aliases.into_boxed_slice(), ..self }
+    }
+
+    /// The same prices, and these for all calls that have no other.
+    #[must_use]
+    pub fn with_fallback(self, rates: &[(Priced, NanoUsd)]) -> Self {
+        Self { fallback: Some(Model::with_rates(FALLBACK, rates)), ..self }
     }
 
     /// The tariff of `model` at `provider`, or `None` if neither the operator nor the book has it.
@@ -54,6 +73,13 @@ impl Prices {
         }
     }
 
+    /// The tariff of what has no other, if the operator has set one.
+    #[must_use]
+    pub fn fallback(&self) -> Option<Tariff<'_>> {
+        let model = self.fallback.as_ref()?;
+        Some(Tariff { model, version: FALLBACK, sold: Sold::Contract })
+    }
+
     /// The version of the book.
     #[must_use]
     pub fn version(&self) -> &str {
@@ -62,11 +88,24 @@ impl Prices {
 
     fn search(&self, provider: &str, model: &str) -> Option<Place> {
         let names = name::candidates(model);
-        let overridden = names
-            .iter()
-            .find_map(|name| self.overrides.iter().position(|o| o.is_for(provider, name)))
-            .map(Place::Override);
-        overridden.or_else(|| self.book.search(provider, &names).map(Place::Book))
+        let alias =
+            || names.iter().find_map(|n| self.aliases.iter().find(|a| a.is_for(provider, n)));
+        self.overridden(provider, &names)
+            .or_else(|| {
+                let Alias { to: (provider, model), .. } = alias()?;
+                self.listed(provider, &name::candidates(model))
+            })
+            .or_else(|| self.book.search(provider, &names).map(Place::Book))
+    }
+
+    fn listed(&self, provider: &str, names: &[String]) -> Option<Place> {
+        let book = || self.book.search(provider, names).map(Place::Book);
+        self.overridden(provider, names).or_else(book)
+    }
+
+    fn overridden(&self, provider: &str, names: &[String]) -> Option<Place> {
+        let of = |name: &String| self.overrides.iter().position(|o| o.is_for(provider, name));
+        names.iter().find_map(of).map(Place::Override)
     }
 }
 
@@ -75,19 +114,6 @@ impl Prices {
 enum Place {
     Override(usize),
     Book(book::Place),
-}
-
-/// The terms under which a call was served: as the answer says, not as the request asked.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Terms<'a> {
-    /// When the call began, in seconds since 1970 UTC.
-    pub at: u64,
-    /// The provider's word for the class of service, such as `flex` or `priority`.
-    pub service_tier: Option<&'a str>,
-    /// Whether the call was part of a batch.
-    pub batch: bool,
-    /// The provider's word for the speed of generation, such as `fast`.
-    pub speed: Option<&'a str>,
 }
 
 /// What a call cost.
@@ -104,9 +130,18 @@ pub struct Cost {
 pub struct Tariff<'a> {
     model: &'a Model,
     version: &'a str,
-    /// Whether service tier, batch and speed count: not at a provider that has the model from
-    /// another, whose terms are not its own.
-    on_terms: bool,
+    sold: Sold,
+}
+
+/// Who sells a model, which decides whether its terms of service count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sold {
+    /// The provider itself, on its own terms.
+    Own,
+    /// A provider that has the model from another, whose terms are not its own.
+    Resold,
+    /// Anyone, at prices that the operator has set for all terms.
+    Contract,
 }
 
 impl<'a> Tariff<'a> {
@@ -131,13 +166,15 @@ impl<'a> Tariff<'a> {
     /// What `usage` costs on these terms; `None` if its tokens have no price then.
     #[must_use]
     pub fn cost(&self, usage: &Usage, terms: &Terms<'_>) -> Option<Cost> {
-        let asked = self.on_terms.then_some(terms);
-        self.model.cost(usage, terms.at, asked)
+        self.model.cost(usage, terms, self.sold)
+    }
+
+    /// Whether anything that the model does has a price at `at`, in seconds since 1970 UTC.
+    #[must_use]
+    pub fn is_priced(&self, at: u64) -> bool {
+        self.model.is_priced(at)
     }
 }
 
-/// The unit whose label in books and configurations is `label`.
-#[must_use]
-pub fn unit(label: &str) -> Option<Unit> {
-    Unit::ALL.into_iter().find(|unit| unit.label() == label)
-}
+/// Stands for the version of the book in calls that the operator's last resort priced.
+const FALLBACK: &str = "fallback";

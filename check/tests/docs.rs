@@ -14,6 +14,7 @@ use tollgate::{
     config::{Config, LogField},
     metrics::{self, Bounds, Label, Move},
     money::NanoUsd,
+    price::Priced,
     provider::{Api, Reported, Trouble},
     record::{Amount, Decision, Outcome, Price, Record},
     usage::{Unit, Usage},
@@ -54,7 +55,7 @@ fn the_readme_and_the_reference_have_every_field_of_the_configuration() {
     assert_eq!(names(&table("README.md", "field")), fields);
     let mut all = BTreeSet::new();
     properties(&schema, &mut all);
-    let units: BTreeSet<_> = Unit::ALL.map(|unit| unit.label().to_owned()).into();
+    let units: BTreeSet<_> = Priced::all().map(|priced| priced.label().to_owned()).collect();
     let described = names(&table("docs/configuration.md", "field"));
     let last = |path: &String| path.rsplit('.').next().unwrap().replace("[]", "");
     assert_eq!(described.iter().map(last).collect::<BTreeSet<_>>(), &all - &units);

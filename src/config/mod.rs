@@ -7,7 +7,7 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use crate::{usage::Unit, who::Source};
+use crate::{price::Priced, who::Source};
 
 mod error;
 mod log_field;
@@ -132,8 +132,8 @@ pub struct PriceOverride {
     pub provider: Option<String>,
     /// The model's name, or its beginning and a `*`.
     pub model: String,
-    /// Nano-dollars per million units. There is at least one.
-    pub rates: BTreeMap<Unit, u64>,
+    /// Nano-dollars per million units, or per hour of audio. There is at least one.
+    pub rates: BTreeMap<Priced, u64>,
 }
 
 impl Config {

@@ -14,7 +14,7 @@ use super::{
     shape::{Object, Pairs, Word, whole},
 };
 #[cfg(feature = "schema")]
-use crate::usage::Unit;
+use crate::price::Priced;
 
 /// The configuration of the Tollgate filter. Every field is optional.
 #[derive(Debug, Deserialize)]
@@ -254,7 +254,7 @@ pub(super) struct RawPrice {
     pub(super) provider: Option<String>,
     /// The model's name; `name*` means all that begin with `name`.
     pub(super) model: String,
-    /// Dollars per million units, by unit.
+    /// Dollars per million units, by unit; of `audio_ms`, dollars per hour.
     #[cfg_attr(feature = "schema", schemars(schema_with = "rates"))]
     pub(super) rates: Pairs<Dollars>,
 }
@@ -274,9 +274,8 @@ pub(super) enum Dollars {
 #[cfg(feature = "schema")]
 fn rates(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
     let dollars = generator.subschema_for::<Dollars>();
-    let members: serde_json::Map<_, _> = Unit::ALL
-        .iter()
-        .map(|unit| (unit.label().to_owned(), dollars.clone().to_value()))
+    let members: serde_json::Map<_, _> = Priced::all()
+        .map(|priced| (priced.label().to_owned(), dollars.clone().to_value()))
         .collect();
     schemars::json_schema!({
         "type": "object",

@@ -1,4 +1,6 @@
 use super::*;
+use crate::price::Priced;
+use crate::usage::Unit;
 use crate::who::{Origin, Pointer, San};
 
 fn parse(json: &str) -> Result<Config, String> {
@@ -65,13 +67,16 @@ fn every_field_is_read() {
     assert_eq!(config.prices[0].provider.as_deref(), Some("openai"));
     assert_eq!(config.prices[0].model, "my-*");
     let rates = [
-        (Unit::Input, 2_500_000_000),
-        (Unit::CacheRead, 37_500_000),
-        (Unit::Output, 10_000_000_000),
+        (Priced::Unit(Unit::Input), 2_500_000_000),
+        (Priced::Unit(Unit::CacheRead), 37_500_000),
+        (Priced::Unit(Unit::Output), 10_000_000_000),
     ];
     assert_eq!(config.prices[0].rates, BTreeMap::from(rates));
     assert_eq!(config.prices[1].provider, None);
-    assert_eq!(config.prices[1].rates, BTreeMap::from([(Unit::WebSearch, 10_000_000_000_000)]));
+    assert_eq!(
+        config.prices[1].rates,
+        BTreeMap::from([(Priced::Unit(Unit::WebSearch), 10_000_000_000_000)])
+    );
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn rates_are_read_exactly_or_refused() {
     ];
     for (rate, expected) in cases {
         let json = format!(r#"{{"prices": [{{"model": "m", "rates": {{"input": {rate}}}}}]}}"#);
-        let read = parse(&json).map(|c| c.prices[0].rates[&Unit::Input]);
+        let read = parse(&json).map(|c| c.prices[0].rates[&Priced::Unit(Unit::Input)]);
         assert_eq!(read.as_ref().ok(), expected.as_ref(), "{rate}");
         if let Err(error) = read {
             assert_eq!(
@@ -220,7 +225,7 @@ fn names_that_are_not_known_are_answered_with_those_that_are() {
     assert!(error.ends_with(", ttft_ms, call"), "{error}");
     let error = parse(r#"{"prices": [{"model": "m", "rates": {"in": 1}}]}"#).unwrap_err();
     assert!(error.starts_with("`prices[0].rates.in` must be one of the units input, "), "{error}");
-    assert!(error.ends_with(", audio_ms"), "{error}");
+    assert!(error.ends_with(", audio_ms, request"), "{error}");
 }
 
 #[test]

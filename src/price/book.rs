@@ -1,12 +1,17 @@
 //! The price book: all providers and their models, read from JSON that `make prices` writes.
+//!
+//! The book that is part of the filter is packed by `build.rs`: a worker unpacks the models of a
+//! provider when it first prices a call there, and never those of the others.
 
+use core::cell::OnceCell;
 use core::fmt;
 
-use serde::Deserialize;
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
+use serde::{Deserialize, Deserializer};
 
-use super::Tariff;
 use super::model::Model;
-use super::name::{self, FINE_TUNED};
+use super::name;
+use super::{Sold, Tariff};
 
 /// The prices of all known models.
 #[derive(Debug, Deserialize)]
@@ -24,7 +29,31 @@ struct Provider {
     aliases: Box<[Box<str>]>,
     /// Providers whose models this one sells too, at their standard prices.
     fallback: Box<[Box<str>]>,
-    models: Box<[Model]>,
+    /// Where in [`PACKED`] its models are, if they are not read yet.
+    packed: Option<(usize, usize)>,
+    #[serde(default, deserialize_with = "read")]
+    models: OnceCell<Box<[Model]>>,
+}
+
+fn read<'de, D: Deserializer<'de>>(from: D) -> Result<OnceCell<Box<[Model]>>, D::Error> {
+    Box::<[Model]>::deserialize(from).map(OnceCell::from)
+}
+
+impl Provider {
+    fn is(&self, name: &str) -> bool {
+        let is = |other: &str| other.eq_ignore_ascii_case(name);
+        is(&self.id) || self.aliases.iter().any(|alias| is(alias))
+    }
+
+    /// A test unpacks all: none of those in the filter is missing.
+    fn models(&self) -> &[Model] {
+        self.models.get_or_init(|| self.packed.and_then(unpacked).unwrap_or_default())
+    }
+}
+
+fn unpacked((start, end): (usize, usize)) -> Option<Box<[Model]>> {
+    let text = decompress_to_vec_with_limit(PACKED.get(start..end)?, MAX_TEXT).ok()?;
+    serde_json::from_slice(&text).ok()
 }
 
 /// Where a model stands in the book, and whether the provider asked for is its own.
@@ -42,7 +71,7 @@ impl Book {
     ///
     /// As [`Book::parse`]; a test makes sure that it has none.
     pub fn embedded() -> Result<Self, BookError> {
-        Self::parse(EMBEDDED)
+        Self::parse(HEAD)
     }
 
     /// Reads a book.
@@ -69,13 +98,24 @@ impl Book {
     }
 
     pub(super) fn tariff(&self, place: Place) -> Option<Tariff<'_>> {
-        let model = self.providers.get(place.provider)?.models.get(place.model)?;
-        Some(Tariff { model, version: &self.version, on_terms: place.own })
+        let model = self.providers.get(place.provider)?.models().get(place.model)?;
+        let sold = if place.own { Sold::Own } else { Sold::Resold };
+        Some(Tariff { model, version: &self.version, sold })
     }
 
     /// The first model that answers to the first of `names` that any answers to.
     pub(super) fn search(&self, provider: &str, names: &[String]) -> Option<Place> {
-        let asked = self.provider(provider)?;
+        self.routed(provider, names).or_else(|| self.search_at(self.provider(provider)?, names))
+    }
+
+    /// Hugging Face has sellers of its own, which stand behind the model: `model:together`.
+    fn routed(&self, provider: &str, names: &[String]) -> Option<Place> {
+        let (model, seller) = names.first()?.rsplit_once(':')?;
+        let seller = self.provider(&format!("{provider}_{seller}"))?;
+        self.search_at(seller, &name::candidates(model))
+    }
+
+    fn search_at(&self, asked: usize, names: &[String]) -> Option<Place> {
         let fallback = &self.providers.get(asked)?.fallback;
         let others = || fallback.iter().filter_map(|name| self.provider(name));
         names.iter().find_map(|name| {
@@ -88,18 +128,17 @@ impl Book {
     }
 
     fn provider(&self, name: &str) -> Option<usize> {
-        let is = |other: &str| other.eq_ignore_ascii_case(name);
-        self.providers.iter().position(|p| is(&p.id) || p.aliases.iter().any(|alias| is(alias)))
+        self.providers.iter().position(|provider| provider.is(name))
     }
 
     /// A fine-tuned model has a price of its own: one that its base meets too is the base's.
     fn model(&self, provider: usize, name: &str) -> Option<usize> {
-        let base = name.strip_prefix(FINE_TUNED);
-        let models = &self.providers.get(provider)?.models;
-        models
-            .iter()
-            .map(|model| &model.clause)
-            .position(|clause| clause.is_met(name) && !base.is_some_and(|base| clause.is_met(base)))
+        let base = name::base(name);
+        let is = |model: &Model| {
+            let clause = &model.clause;
+            clause.is_met(name) && !base.is_some_and(|base| clause.is_met(base))
+        };
+        self.providers.get(provider)?.models().iter().position(is)
     }
 }
 
@@ -126,4 +165,26 @@ impl core::error::Error for BookError {}
 
 /// The format of books that this code reads.
 const FORMAT: u64 = 1;
-const EMBEDDED: &[u8] = include_bytes!("book.json");
+/// More than any provider's models take.
+const MAX_TEXT: usize = 4 * 1_024 * 1_024;
+const HEAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.json"));
+const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.bin"));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_is_packed_can_be_read() {
+        let whole = Book::parse(include_bytes!("book.json")).unwrap();
+        let packed = Book::embedded().unwrap();
+        assert_eq!(whole.providers.len(), packed.providers.len());
+        for (whole, packed) in whole.providers.iter().zip(&packed.providers) {
+            let ids = |provider: &Provider| {
+                provider.models().iter().map(|model| model.id.clone()).collect::<Vec<_>>()
+            };
+            assert!(packed.models.get().is_none(), "{} is read too early", packed.id);
+            assert_eq!(ids(whole), ids(packed), "{}", whole.id);
+        }
+    }
+}

@@ -5,12 +5,12 @@
 //! replaces single rates of it; a tier applies to the whole call once its total input is above the
 //! tier's start.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
 use super::clause::Clause;
-use super::{Cost, Terms, unit};
+use super::rate::{Priced, Rate, Rates, Sum};
+use super::terms::{Terms, When};
+use super::{Cost, Sold};
 use crate::money::NanoUsd;
 use crate::usage::{Side, Unit, Usage};
 
@@ -23,6 +23,8 @@ pub(super) struct Model {
     pub(super) context_window: Option<u64>,
     /// From when on the book no longer vouches for these prices, in seconds since 1970.
     closed: Option<u64>,
+    /// The least that is charged of a unit, if anything is.
+    least: Option<Least>,
     prices: Box<[Dated]>,
     #[serde(default)]
     variants: Box<[Variant]>,
@@ -30,57 +32,98 @@ pub(super) struct Model {
 
 impl Model {
     /// A model that always has the same rates.
-    pub(super) fn with_rates(id: &str, rates: &[(Unit, NanoUsd)]) -> Self {
-        let flat = |&(unit, rate): &(Unit, NanoUsd)| (unit, Rate::flat(rate.nanos()));
+    pub(super) fn with_rates(id: &str, rates: &[(Priced, NanoUsd)]) -> Self {
         Self {
             id: id.into(),
             clause: Clause::Equals(id.into()),
             context_window: None,
             closed: None,
-            prices: [Dated { active: None, rates: Rates(rates.iter().map(flat).collect()) }].into(),
+            least: None,
+            prices: [Dated { active: None, rates: Rates::flat(rates) }].into(),
             variants: Box::default(),
         }
     }
 
-    /// What `usage` costs at `at`; without `terms`, at the standard prices.
+    /// Whether anything has a price at `at`.
+    pub(super) fn is_priced(&self, at: u64) -> bool {
+        !self.is_closed(at) && self.standard(at).is_some_and(|dated| !dated.rates.is_empty())
+    }
+
+    /// What `usage` costs on `terms`, as far as they count where it is `sold`.
     ///
     /// `None` where a token has no rate, or nothing used has one.
-    pub(super) fn cost(&self, usage: &Usage, at: u64, terms: Option<&Terms<'_>>) -> Option<Cost> {
-        if self.closed.is_some_and(|end| at >= end) {
+    pub(super) fn cost(&self, usage: &Usage, terms: &Terms<'_>, sold: Sold) -> Option<Cost> {
+        if self.is_closed(terms.at) {
             return None;
         }
         let total_input = usage.input_tokens();
-        let (mut sum, mut priced, mut missing) = (0_u128, false, false);
-        for (unit, quantity) in usage.leaves() {
-            let Some(rate) = self.rate(unit, at, terms) else {
-                if unit.side() != Side::Item {
-                    return None;
+        let (mut sum, mut priced, mut missing) = (Sum::default(), false, false);
+        let request = [(Priced::Request, 1)];
+        let leaves = usage.leaves().map(|(unit, n)| (Priced::Unit(unit), self.charged(unit, n)));
+        for (item, quantity) in leaves.chain(request) {
+            match (self.rate(item, terms, sold), item) {
+                (Some(rate), _) => {
+                    priced = true;
+                    sum.add(item, quantity, rate, total_input);
                 }
-                missing = true;
-                continue;
-            };
-            priced = true;
-            let price = u128::from(quantity).saturating_mul(u128::from(rate.at(total_input)));
-            sum = sum.saturating_add(price);
+                (None, Priced::Request) => {}
+                (None, Priced::Unit(unit)) if unit.side() != Side::Item => return None,
+                (None, Priced::Unit(_)) => missing = true,
+            }
         }
-        (priced || !missing).then(|| Cost { amount: rounded(sum), complete: !missing })
+        let complete = !missing && !self.is_too_cheap(terms, sold);
+        (priced || !missing).then(|| Cost { amount: sum.rounded(), complete })
     }
 
-    fn rate(&self, unit: Unit, at: u64, terms: Option<&Terms<'_>>) -> Option<&Rate> {
-        let standard = self.standard(at)?;
-        let variants = || {
-            let met = |v: &&Variant| is_active(v.active, at) && terms.is_some_and(|t| v.when.is(t));
-            self.variants.iter().filter(met)
+    fn charged(&self, unit: Unit, quantity: u64) -> u64 {
+        match &self.least {
+            Some(Least(label, least)) if **label == *unit.label() => quantity.max(*least),
+            _ => quantity,
+        }
+    }
+
+    /// Whether the call was served on dear terms that have no rates here.
+    fn is_too_cheap(&self, terms: &Terms<'_>, sold: Sold) -> bool {
+        terms.are_dearer()
+            && match sold {
+                Sold::Contract => false,
+                Sold::Resold => true,
+                Sold::Own => !self.variants(terms, sold).any(|v| v.when.is_of_tier()),
+            }
+    }
+
+    fn rate(&self, item: Priced, terms: &Terms<'_>, sold: Sold) -> Option<&Rate> {
+        let standard = self.standard(terms.at)?;
+        let of = |item| {
+            let variant = self.variants(terms, sold).find_map(|v| v.rates.of(item));
+            variant.or_else(|| standard.rates.of(item))
         };
-        chain(unit).iter().find_map(|&unit| {
-            variants().find_map(|v| v.rates.of(unit)).or_else(|| standard.rates.of(unit))
-        })
+        match item {
+            Priced::Request => of(item),
+            Priced::Unit(unit) => chain(unit).iter().find_map(|&unit| of(Priced::Unit(unit))),
+        }
+    }
+
+    /// The rates that replace the standard ones, the first that has one first.
+    fn variants(&self, terms: &Terms<'_>, sold: Sold) -> impl Iterator<Item = &Variant> {
+        let met = move |v: &&Variant| {
+            sold == Sold::Own && is_active(v.active, terms.at) && v.when.is(terms)
+        };
+        self.variants.iter().filter(met)
+    }
+
+    fn is_closed(&self, at: u64) -> bool {
+        self.closed.is_some_and(|end| at >= end)
     }
 
     fn standard(&self, at: u64) -> Option<&Dated> {
         self.prices.iter().rev().find(|p| is_active(p.active, at)).or_else(|| self.prices.first())
     }
 }
+
+/// A unit and how much of it is charged at least.
+#[derive(Debug, Deserialize)]
+struct Least(Box<str>, u64);
 
 /// The units whose rates `unit` is charged at, the first that the model has: ever less specific.
 const fn chain(unit: Unit) -> &'static [Unit] {
@@ -122,12 +165,6 @@ const fn chain(unit: Unit) -> &'static [Unit] {
     }
 }
 
-/// Half a nano-dollar and more counts as a whole one; too much to write down, as the most.
-fn rounded(sum: u128) -> NanoUsd {
-    let nanos = sum.saturating_add(PER / 2) / PER;
-    NanoUsd::new(u64::try_from(nanos).unwrap_or(u64::MAX))
-}
-
 /// Rates, and when they hold.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -164,84 +201,5 @@ fn is_active(active: Option<Active>, at: u64) -> bool {
     }
 }
 
-/// Terms that must all be met.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct When {
-    processing: Option<Processing>,
-    service_tier: Option<Box<str>>,
-    speed: Option<Box<str>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Processing {
-    Batch,
-}
-
-impl When {
-    fn is(&self, terms: &Terms<'_>) -> bool {
-        let said = |wanted: &Option<Box<str>>, is: Option<&str>| {
-            wanted.as_deref().is_none_or(|wanted| is == Some(wanted))
-        };
-        (self.processing.is_none() || terms.batch)
-            && said(&self.service_tier, terms.service_tier)
-            && said(&self.speed, terms.speed)
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "BTreeMap<Box<str>, Vec<u64>>")]
-struct Rates(Box<[(Unit, Rate)]>);
-
-impl Rates {
-    fn of(&self, unit: Unit) -> Option<&Rate> {
-        self.0.iter().find(|(u, _)| *u == unit).map(|(_, rate)| rate)
-    }
-}
-
-impl TryFrom<BTreeMap<Box<str>, Vec<u64>>> for Rates {
-    type Error = &'static str;
-
-    fn try_from(raw: BTreeMap<Box<str>, Vec<u64>>) -> Result<Self, Self::Error> {
-        let rate = |(label, numbers): (Box<str>, Vec<u64>)| {
-            Ok((unit(&label).ok_or("a rate of an unknown unit")?, Rate::read(&numbers)?))
-        };
-        raw.into_iter().map(rate).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-#[derive(Debug)]
-struct Rate {
-    base: u64,
-    /// Total input above which a rate holds, and that rate; ascending.
-    tiers: Box<[(u64, u64)]>,
-}
-
-impl Rate {
-    fn flat(base: u64) -> Self {
-        Self { base, tiers: Box::default() }
-    }
-
-    fn read(numbers: &[u64]) -> Result<Self, &'static str> {
-        let (&base, tiers) = numbers.split_first().ok_or("a rate without a number")?;
-        let (pairs, []) = tiers.as_chunks::<2>() else {
-            return Err("a tier without a rate");
-        };
-        let tiers: Box<[_]> = pairs.iter().map(|&[start, rate]| (start, rate)).collect();
-        if !tiers.is_sorted_by_key(|&(start, _)| start) {
-            return Err("tiers out of order");
-        }
-        Ok(Self { base, tiers })
-    }
-
-    fn at(&self, total_input: u64) -> u64 {
-        let tier = self.tiers.iter().rev().find(|&&(start, _)| total_input > start);
-        tier.map_or(self.base, |&(_, rate)| rate)
-    }
-}
-
-/// How many of a unit a rate is for.
-const PER: u128 = 1_000_000;
 /// Seconds in a day.
 const DAY: u64 = 86_400;

@@ -1,23 +1,34 @@
 //! The names that a model may stand under in the book, most telling first.
 //!
-//! A name is tried as it is, in lower case; then with a compact date written out; then without the
-//! prefix of a vendor or a gateway; and last without its date, for a snapshot that the book does not
-//! list has the price of its model. A fine-tuned model is never taken for its base.
+//! A name is tried as it is, in lower case; then with a compact date written out; then without one
+//! after the other of the prefixes of gateways and vendors; and last without its date, for a
+//! snapshot that the book does not list has the price of its model. A fine-tuned model is never
+//! taken for its base.
 
 /// The names to try for `model`, in order, each once.
 pub(super) fn candidates(model: &str) -> Vec<String> {
     let name = model.trim().to_ascii_lowercase();
     let mut names = Vec::with_capacity(4);
     add_dated(&mut names, &name);
-    if name.starts_with(FINE_TUNED) {
+    if base(&name).is_some() {
         return names;
     }
-    let bare = without_prefixes(&name);
+    let mut bare = without_path(&name);
     add_dated(&mut names, bare);
+    while let Some(rest) = without_prefix(bare) {
+        bare = rest;
+        add_dated(&mut names, bare);
+    }
     if let Some(undated) = without_date(bare) {
         add(&mut names, undated.to_owned());
     }
     names
+}
+
+/// The name of the model from which the fine-tuned model `name` was made, and what follows it.
+pub(super) fn base(name: &str) -> Option<&str> {
+    let azure = || name.split_once(FINE_TUNED_AZURE).map(|(base, _)| base);
+    name.strip_prefix(FINE_TUNED).or_else(azure)
 }
 
 /// Adds `name`, and `name` with its compact date written out.
@@ -69,20 +80,26 @@ fn date(text: &str) -> Option<(&str, &str, &str)> {
     ((2000..2100).contains(&y) && (1..=days).contains(&d)).then_some((year, month, day))
 }
 
-/// The name behind all prefixes of vendors, gateways and regions.
-fn without_prefixes(name: &str) -> &str {
-    let mut bare = name;
-    if bare.starts_with("projects/") || bare.starts_with("publishers/") {
-        bare = bare.split_once("/models/").map_or(bare, |(_, model)| model);
+/// The name behind a path of Vertex, or in the ARN of one of Amazon's own profiles.
+fn without_path(name: &str) -> &str {
+    if name.starts_with("projects/") || name.starts_with("publishers/") {
+        return name.split_once("/models/").map_or(name, |(_, model)| model);
     }
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| bare.strip_prefix(prefix)) {
-        bare = rest;
-    }
-    let regional = REGIONS.iter().find_map(|region| bare.strip_prefix(region)).unwrap_or(bare);
-    regional.strip_prefix("anthropic.").unwrap_or(bare)
+    let after = |kind| name.split_once(kind).map(|(_, model)| model);
+    let arn = name.starts_with("arn:").then(|| ARNS.into_iter().find_map(after)).flatten();
+    arn.unwrap_or(name)
 }
 
-/// The name before `-2025-08-07`, `-20250514` or `@20250514`.
+/// The name behind one prefix of a gateway, a vendor or, on Bedrock, a region.
+fn without_prefix(name: &str) -> Option<&str> {
+    let regional = || {
+        let bare = REGIONS.iter().find_map(|region| name.strip_prefix(region)).unwrap_or(name);
+        bare.strip_prefix("anthropic.")
+    };
+    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).or_else(regional)
+}
+
+/// The name before `-2025-08-07`, `-20250514`, `@20250514` or `@default`.
 fn without_date(name: &str) -> Option<&str> {
     let dashed = || {
         let (head, tail) = name.split_at_checked(name.len().checked_sub(DASHED)?)?;
@@ -94,30 +111,54 @@ fn without_date(name: &str) -> Option<&str> {
         let (head, tail) = name.split_at_checked(name.len().checked_sub(COMPACT)?)?;
         date(tail).and(head.strip_suffix(['-', '@']))
     };
-    dashed().or_else(compact).filter(|head| !head.is_empty())
+    let named = || name.strip_suffix("@default");
+    dashed().or_else(compact).or_else(named).filter(|head| !head.is_empty())
 }
 
 /// Marks the name of a fine-tuned model: `ft:base:organisation:suffix:id`.
-pub(super) const FINE_TUNED: &str = "ft:";
+const FINE_TUNED: &str = "ft:";
+/// Marks it on Azure: `base.ft-id`.
+const FINE_TUNED_AZURE: &str = ".ft-";
 /// Length of `20250807`.
 const COMPACT: usize = 8;
 /// Length of `2025-08-07`.
 const DASHED: usize = 10;
 
+/// Kinds of ARNs on Bedrock that end with the model's own name.
+const ARNS: [&str; 2] = [":inference-profile/", ":foundation-model/"];
+
 /// What gateways and SDKs put before a model's own name.
-const PREFIXES: [&str; 12] = [
+const PREFIXES: [&str; 30] = [
     "anthropic/",
     "azure/",
     "azure_ai/",
     "bedrock/",
+    "cerebras/",
+    "cohere/",
+    "databricks/",
+    "deepseek/",
+    "fireworks_ai/",
     "gemini/",
     "google/",
+    "groq/",
+    "huggingface/",
     "litellm_proxy/",
+    "minimax/",
+    "mistral/",
+    "mistralai/",
     "models/",
+    "moonshot/",
+    "moonshotai/",
     "openai/",
     "openrouter/",
+    "perplexity/",
+    "together_ai/",
+    "vercel_ai_gateway/",
     "vertex/",
     "vertex_ai/",
+    "x-ai/",
+    "xai/",
+    "zai/",
 ];
 
 /// Regions of inference profiles that may stand before `anthropic.`.
@@ -130,7 +171,7 @@ mod tests {
     #[test]
     fn names_are_tried_from_the_most_telling_on() {
         #[rustfmt::skip]
-        let cases: [(&str, &[&str]); 13] = [
+        let cases: [(&str, &[&str]); 20] = [
             ("GPT-5",                          &["gpt-5"]),
             ("gpt-5-2025-08-07",               &["gpt-5-2025-08-07", "gpt-5"]),
             ("gpt-5.2-20251211",               &["gpt-5.2-20251211", "gpt-5.2-2025-12-11", "gpt-5.2"]),
@@ -138,12 +179,21 @@ mod tests {
             ("gpt-5.2-20250230",               &["gpt-5.2-20250230"]),
             ("claude-opus-4@20250514",         &["claude-opus-4@20250514", "claude-opus-4"]),
             ("openai/gpt-5",                   &["openai/gpt-5", "gpt-5"]),
-            ("openrouter/openai/gpt-5",        &["openrouter/openai/gpt-5", "gpt-5"]),
+            ("openrouter/openai/gpt-5",        &["openrouter/openai/gpt-5", "openai/gpt-5", "gpt-5"]),
             ("models/gemini-2.5-pro",          &["models/gemini-2.5-pro", "gemini-2.5-pro"]),
             ("publishers/google/models/gemini-2.5-pro",
                                                &["publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"]),
             ("us.anthropic.claude-opus-4-6",   &["us.anthropic.claude-opus-4-6", "claude-opus-4-6"]),
             ("ft:gpt-4o-mini-2024-07-18:o::i", &["ft:gpt-4o-mini-2024-07-18:o::i"]),
+            ("gpt-4o-2024-08-06.ft-0123",      &["gpt-4o-2024-08-06.ft-0123"]),
+            ("claude-opus-4-8@default",        &["claude-opus-4-8@default", "claude-opus-4-8"]),
+            ("x-ai/grok-4",                    &["x-ai/grok-4", "grok-4"]),
+            ("accounts/fireworks/models/glm-5",&["accounts/fireworks/models/glm-5"]),
+            ("arn:aws:bedrock:eu-west-1:1:inference-profile/eu.amazon.nova-pro-v1:0",
+                &["arn:aws:bedrock:eu-west-1:1:inference-profile/eu.amazon.nova-pro-v1:0", "eu.amazon.nova-pro-v1:0"]),
+            ("arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2",
+                &["arn:aws:bedrock:us-east-1:1:application-inference-profile/a1b2"]),
+            ("litellm_proxy/groq/llama-3",     &["litellm_proxy/groq/llama-3", "groq/llama-3", "llama-3"]),
             ("",                               &[""]),
         ];
         for (model, names) in cases {

@@ -6,25 +6,21 @@
 
 use core::fmt;
 
-use super::Tariff;
 use super::model::Model;
+use super::rate::Priced;
+use super::{Sold, Tariff};
 use crate::money::NanoUsd;
-use crate::usage::Unit;
 
 /// The operator's prices for some models.
 #[derive(Debug)]
 pub struct Override {
-    provider: Option<Box<str>>,
-    /// In lower case; without its last `*` if `open`.
-    name: Box<str>,
-    /// Whether names may go on after `name`.
-    open: bool,
+    of: Pattern,
     model: Model,
 }
 
 impl Override {
     /// Prices for `model`, a name or the beginning of names followed by `*`, at `provider`, or at
-    /// any. Rates are per million of the unit.
+    /// any. Rates are per million of the unit, per hour of audio.
     ///
     /// # Errors
     ///
@@ -32,30 +28,76 @@ impl Override {
     pub fn new(
         provider: Option<&str>,
         model: &str,
-        rates: &[(Unit, NanoUsd)],
+        rates: &[(Priced, NanoUsd)],
     ) -> Result<Self, OverrideError> {
-        let pattern = model.trim().to_ascii_lowercase();
-        let (name, open) = pattern.strip_suffix('*').map_or((&*pattern, false), |n| (n, true));
-        match (name, rates) {
-            ("", _) if !open => Err(OverrideError::NoModel),
-            (name, _) if name.contains('*') => Err(OverrideError::InnerStar),
-            (_, []) => Err(OverrideError::NoRate),
-            (name, rates) => Ok(Self {
-                provider: provider.map(Into::into),
-                name: name.into(),
-                open,
-                model: Model::with_rates(&pattern, rates),
-            }),
+        let of = Pattern::new(provider, model)?;
+        if rates.is_empty() {
+            return Err(OverrideError::NoRate);
         }
+        Ok(Self { of, model: Model::with_rates(&model.trim().to_ascii_lowercase(), rates) })
     }
 
     pub(super) fn is_for(&self, provider: &str, name: &str) -> bool {
-        let here = self.provider.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(provider));
-        here && if self.open { name.starts_with(&*self.name) } else { name == &*self.name }
+        self.of.is_met(provider, name)
     }
 
     pub(super) fn tariff(&self) -> Tariff<'_> {
-        Tariff { model: &self.model, version: VERSION, on_terms: false }
+        Tariff { model: &self.model, version: VERSION, sold: Sold::Contract }
+    }
+}
+
+/// The operator's own name for models, and the model whose price they have.
+#[derive(Debug)]
+pub struct Alias {
+    of: Pattern,
+    /// Provider and model.
+    pub(super) to: (Box<str>, Box<str>),
+}
+
+impl Alias {
+    /// `model`, a name or the beginning of names followed by `*`, at `provider`, or at any, has the
+    /// price of the model `to.1` at the provider `to.0`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a pattern that could never match as written.
+    pub fn new(
+        provider: Option<&str>,
+        model: &str,
+        to: (&str, &str),
+    ) -> Result<Self, OverrideError> {
+        Ok(Self { of: Pattern::new(provider, model)?, to: (to.0.into(), to.1.into()) })
+    }
+
+    pub(super) fn is_for(&self, provider: &str, name: &str) -> bool {
+        self.of.is_met(provider, name)
+    }
+}
+
+/// Which models the operator means.
+#[derive(Debug)]
+struct Pattern {
+    provider: Option<Box<str>>,
+    /// In lower case; without its last `*` if `open`.
+    name: Box<str>,
+    /// Whether names may go on after `name`.
+    open: bool,
+}
+
+impl Pattern {
+    fn new(provider: Option<&str>, model: &str) -> Result<Self, OverrideError> {
+        let pattern = model.trim().to_ascii_lowercase();
+        let (name, open) = pattern.strip_suffix('*').map_or((&*pattern, false), |n| (n, true));
+        match name {
+            "" if !open => Err(OverrideError::NoModel),
+            name if name.contains('*') => Err(OverrideError::InnerStar),
+            name => Ok(Self { provider: provider.map(Into::into), name: name.into(), open }),
+        }
+    }
+
+    fn is_met(&self, provider: &str, name: &str) -> bool {
+        let here = self.provider.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(provider));
+        here && if self.open { name.starts_with(&*self.name) } else { name == &*self.name }
     }
 }
 

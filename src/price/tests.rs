@@ -1,6 +1,7 @@
 use serde::Deserialize;
 
 use super::*;
+use crate::usage::Unit;
 
 type Leaves<'a> = &'a [(Unit, u64)];
 
@@ -27,6 +28,10 @@ const EARLY: u64 = 40_000;
 
 fn prices() -> Prices {
     Prices::new(Book::parse(BOOK.as_bytes()).unwrap(), Vec::new())
+}
+
+fn unit(label: &str) -> Option<Unit> {
+    Unit::ALL.into_iter().find(|unit| unit.label() == label)
 }
 
 fn used(leaves: Leaves<'_>) -> Usage {
@@ -58,7 +63,8 @@ fn sums_are_exact_and_rounded_half_up_once() {
 
 #[test]
 fn a_sum_beyond_all_money_stops_at_the_most() {
-    let dear = Override::new(None, "m", &[(Unit::Input, NanoUsd::new(u64::MAX))]).unwrap();
+    let dear =
+        Override::new(None, "m", &[(Priced::Unit(Unit::Input), NanoUsd::new(u64::MAX))]).unwrap();
     let prices = Prices::new(Book::parse(BOOK.as_bytes()).unwrap(), vec![dear]);
     let everything = [(Unit::Input, u64::MAX), (Unit::CacheRead, u64::MAX)];
     assert_eq!(cost(&prices, "m", &everything, &Terms::default()), Some(u64::MAX));
@@ -204,7 +210,7 @@ fn books_that_cannot_be_read_whole_are_refused() {
         (with(r#""prices":[{"rates":{"input":[]}}]"#),                          "without a number"),
         (with(r#""prices":[{"rates":{"input":[1,2]}}]"#),                       "tier without a rate"),
         (with(r#""prices":[{"rates":{"input":[1,9,9,8,8]}}]"#),                 "out of order"),
-        (with(r#""prices":[{"rates":{"input":[-1]}}]"#),                        "invalid value"),
+        (with(r#""prices":[{"rates":{"input":[-1]}}]"#),                        "integer `-1`"),
         (with(r#""prices":[{"rates":{"input":[0.5]}}]"#),                       "floating point"),
         (with(r#""prices":[],"variants":[{"when":{"region":"eu"},"rates":{}}]"#), "unknown field"),
         (with(r#""prices":[],"variants":[{"when":{"processing":"x"},"rates":{}}]"#), "unknown variant"),
@@ -218,7 +224,7 @@ fn books_that_cannot_be_read_whole_are_refused() {
 
 #[test]
 fn overrides_come_before_the_book_and_are_whole() {
-    let rates = [(Unit::Input, NanoUsd::new(7_000_000))];
+    let rates = [(Priced::Unit(Unit::Input), NanoUsd::new(7_000_000))];
     let one = Override::new(Some("Shop"), "Own", &rates).unwrap();
     let many = Override::new(None, "my-*", &rates).unwrap();
     let prices = Prices::new(Book::parse(BOOK.as_bytes()).unwrap(), vec![one, many]);
@@ -246,7 +252,7 @@ fn overrides_come_before_the_book_and_are_whole() {
 
 #[test]
 fn overrides_that_can_never_apply_are_refused() {
-    let rates = [(Unit::Input, NanoUsd::ZERO)];
+    let rates = [(Priced::Unit(Unit::Input), NanoUsd::ZERO)];
     let refused = |model, rates: &[_]| Override::new(None, model, rates).err();
     assert_eq!(refused(" ", &rates), Some(OverrideError::NoModel));
     assert_eq!(refused("a*b", &rates), Some(OverrideError::InnerStar));
@@ -283,6 +289,34 @@ fn the_embedded_book_knows_models_by_all_their_names() {
         ("vertex",    "projects/p/locations/l/publishers/anthropic/models/claude-2", Some("claude-2")),
         ("Google",    "gemini-4-argon-001",                     Some("gemini-4-argon")),
         ("groq",      "gpt-5",                                  None),
+        ("groq",      "openai/gpt-oss-120b",                    Some("openai/gpt-oss-120b")),
+        ("azure",     "gpt-4o-2024-08-06.ft-0123",              None),
+        ("azure",     "gpt-5-nano-2025-08-07.ft-0123",          None),
+        ("bedrock",   "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                                                                Some("regional.anthropic.claude-sonnet-4-5-20250929-v1:0")),
+        ("bedrock",   "global.anthropic.claude-sonnet-4-5-20250929-v1:0",
+                                                                Some("global.anthropic.claude-sonnet-4-5-20250929-v1:0")),
+        ("bedrock",   "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0",
+                                                                Some("amazon.nova-pro-v1:0")),
+        ("bedrock",   "arn:aws:bedrock:us-east-1:1:application-inference-profile/a1", None),
+        ("vertex",    "claude-sonnet-4-5@20250929",             Some("claude-sonnet-4-5")),
+        ("mistral",   "mistral-large-2411",                     Some("mistral-large")),
+        ("cohere",    "command-r-08-2024",                      Some("command-r")),
+        ("deepseek",  "deepseek-chat",                          Some("deepseek-chat")),
+        ("xai",       "grok-4-0709",                            Some("grok-4-0709")),
+        ("openrouter", "openrouter/anthropic/claude-sonnet-4.5", Some("anthropic/claude-sonnet-4.5")),
+        ("perplexity", "sonar-pro",                             Some("sonar-pro")),
+        ("together",  "meta-llama/Llama-3.3-70B-Instruct-Turbo", Some("meta-llama/Llama-3.3-70B-Instruct-Turbo")),
+        ("fireworks", "accounts/fireworks/models/deepseek-v3p2", Some("deepseek-v3p2")),
+        ("fireworks", "accounts/mine/models/deepseek-v3p2",     None),
+        ("cerebras",  "gpt-oss-120b",                           Some("gpt-oss-120b")),
+        ("moonshot",  "kimi-k2-0905-preview",                   Some("kimi-k2-0905-preview")),
+        ("vercel",    "xai/grok-4",                             Some("grok-4-0709")),
+        ("vercel",    "anthropic/claude-sonnet-4-5",            Some("claude-sonnet-4-5")),
+        ("huggingface", "Qwen/Qwen2.5-7B-Instruct:together",    Some("Qwen/Qwen2.5-7B-Instruct")),
+        ("huggingface", "Qwen/Qwen2.5-7B-Instruct",             None),
+        ("ollama",    "llama3.2",                               None),
+        ("snowflake", "claude-sonnet-4-5",                      None),
     ];
     for (provider, model, id) in cases {
         assert_eq!(prices.find(provider, model).map(|t| t.id()), id, "{provider} {model}");
@@ -302,6 +336,10 @@ struct Golden {
     #[serde(default)]
     batch: bool,
     speed: Option<String>,
+    search_context: Option<String>,
+    search_type: Option<String>,
+    geo: Option<String>,
+    route: Option<String>,
     answer: Answer,
 }
 
@@ -322,6 +360,10 @@ fn costs_are_those_of_genai_prices_to_the_nano_dollar() {
             service_tier: call.service_tier.as_deref(),
             batch: call.batch,
             speed: call.speed.as_deref(),
+            search_context: call.search_context.as_deref(),
+            search_type: call.search_type.as_deref(),
+            geo: call.geo.as_deref(),
+            route: call.route.as_deref(),
         };
         let leaves: Vec<_> =
             call.usage.iter().map(|(label, &n)| (unit(label).unwrap(), n)).collect();

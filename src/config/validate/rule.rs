@@ -10,7 +10,7 @@ use crate::{
         shape::{Object, Pairs, Word},
     },
     money::NanoUsd,
-    usage::Unit,
+    price::Priced,
     who,
 };
 
@@ -85,19 +85,19 @@ fn price(path: &str, raw: RawPrice, faults: &mut Faults) -> PriceOverride {
     PriceOverride { provider: raw.provider, model: raw.model, rates }
 }
 
-fn rates(path: &str, raw: Pairs<Dollars>, faults: &mut Faults) -> BTreeMap<Unit, u64> {
+fn rates(path: &str, raw: Pairs<Dollars>, faults: &mut Faults) -> BTreeMap<Priced, u64> {
     if raw.0.is_empty() {
         faults.add(path, "must have the rate of at least one unit");
     }
     let mut rates = BTreeMap::new();
     for (label, dollars) in raw.0 {
         let path = format!("{path}.{label}");
-        let Some(unit) = Unit::ALL.into_iter().find(|unit| unit.label() == label) else {
-            let labels = Unit::ALL.map(Unit::label).join(", ");
+        let Some(priced) = Priced::named(&label) else {
+            let labels = Priced::all().map(Priced::label).collect::<Vec<_>>().join(", ");
             faults.add(path, format_args!("must be one of the units {labels}"));
             continue;
         };
-        if rates.insert(unit, rate(&path, &dollars, faults)).is_some() {
+        if rates.insert(priced, rate(&path, &dollars, faults)).is_some() {
             faults.add(path, "must be given once");
         }
     }

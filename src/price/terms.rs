@@ -1,0 +1,108 @@
+//! The terms under which a call was served, and the conditions that rates have on them.
+
+use serde::Deserialize;
+
+/// The terms under which a call was served: as the answer says, not as the request asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terms<'a> {
+    /// When the call began, in seconds since 1970 UTC.
+    pub at: u64,
+    /// The provider's word for the class of service, such as `flex` or `ON_DEMAND_PRIORITY`.
+    pub service_tier: Option<&'a str>,
+    /// Whether the call was part of a batch.
+    pub batch: bool,
+    /// The provider's word for the speed of generation, such as `fast`.
+    pub speed: Option<&'a str>,
+    /// Where it was computed, if that was for the client to choose: Anthropic's `inference_geo`.
+    pub geo: Option<&'a str>,
+    /// How much of the web was searched: Perplexity's `search_context_size`.
+    pub search_context: Option<&'a str>,
+    /// How it was searched: Perplexity's `search_type`.
+    pub search_type: Option<&'a str>,
+    /// The endpoint to which a seller of other providers' models sent the call.
+    pub route: Option<&'a str>,
+}
+
+impl Terms<'_> {
+    /// The class of service in one word for all providers; `batch` is none of them.
+    fn tier(&self) -> Option<Tier<'_>> {
+        let word = self.service_tier?;
+        let known = |&&(theirs, _): &&(&str, Tier<'_>)| theirs.eq_ignore_ascii_case(word);
+        Some(TIERS.iter().find(known).map_or(Tier::Word(word), |&(_, tier)| tier))
+    }
+
+    fn is_batch(&self) -> bool {
+        self.batch || self.tier() == Some(Tier::Batch)
+    }
+
+    /// Whether the call was served on terms that cost more than the standard ones wherever they
+    /// are sold, so that the standard price is too low.
+    pub(super) fn are_dearer(&self) -> bool {
+        self.tier() == Some(Tier::Word("priority")) || self.speed == Some("fast")
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tier<'a> {
+    Word(&'a str),
+    Batch,
+}
+
+/// Providers' words for classes of service, and the book's.
+const TIERS: &[(&str, Tier<'_>)] = &[
+    ("batch", Tier::Batch),
+    // Vertex's `trafficType`; capacity that was bought in advance costs what calls would have cost.
+    ("ON_DEMAND", Tier::Word("standard")),
+    ("ON_DEMAND_PRIORITY", Tier::Word("priority")),
+    ("ON_DEMAND_FLEX", Tier::Word("flex")),
+    ("PROVISIONED_THROUGHPUT", Tier::Word("standard")),
+    // The others write the same words in different ways.
+    ("default", Tier::Word("default")),
+    ("standard", Tier::Word("standard")),
+    ("priority", Tier::Word("priority")),
+    ("flex", Tier::Word("flex")),
+    ("fast", Tier::Word("fast")),
+];
+
+/// Terms that must all be met.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct When {
+    processing: Option<Processing>,
+    service_tier: Option<Box<str>>,
+    speed: Option<Box<str>>,
+    geo: Option<Box<str>>,
+    search_context: Option<Box<str>>,
+    search_type: Option<Box<str>>,
+    route: Option<Box<str>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Processing {
+    Batch,
+}
+
+impl When {
+    pub(super) fn is(&self, terms: &Terms<'_>) -> bool {
+        let said = |wanted: &Option<Box<str>>, is: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| is == Some(wanted))
+        };
+        let tier = || match terms.tier() {
+            Some(Tier::Word(word)) => Some(word),
+            Some(Tier::Batch) | None => None,
+        };
+        (self.processing.is_none() || terms.is_batch())
+            && (self.service_tier.is_none() || said(&self.service_tier, tier()))
+            && said(&self.speed, terms.speed)
+            && said(&self.geo, terms.geo)
+            && said(&self.search_context, terms.search_context)
+            && said(&self.search_type, terms.search_type)
+            && said(&self.route, terms.route)
+    }
+
+    /// Whether these are the terms that [`Terms::are_dearer`] asks for.
+    pub(super) const fn is_of_tier(&self) -> bool {
+        self.service_tier.is_some() || self.speed.is_some()
+    }
+}
