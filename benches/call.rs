@@ -14,7 +14,7 @@ use tollgate::desk::Desk;
 use tollgate::exchange::{Exchange, Teller};
 use tollgate::gate::Gate;
 use tollgate::price::{Book, Prices};
-use tollgate::provider::{Answer, Api, Places, Shape};
+use tollgate::provider::{Answer, Api, Places};
 use tollgate::request::{Body, Questions};
 use tollgate::shared::{Conflict, Shared, Version};
 use tollgate::who::{Lookup, Origin};
@@ -103,7 +103,7 @@ fn answers(c: &mut Criterion) {
 fn requests(c: &mut Criterion) {
     let mut group = c.benchmark_group("request");
     let user = ["user".to_owned()];
-    let questions = Questions::new(Shape::OpenAi, &[&user]);
+    let questions = Questions::new(Api::OpenAiChat, &[&user]);
     let prose = "Tell me what this month will cost, please. ".repeat(21);
     for (name, body) in
         [("body of 1 KB", request(&prose)), ("body of 1 MB, an image", request(&image(1_000_000)))]
@@ -157,7 +157,7 @@ fn exchanges(c: &mut Criterion) {
             true,
             Teller { desk: &mut desk, shared: &mut Alone, now_ms: 3 },
         );
-        exchange.on_answer_head(200, "", "");
+        exchange.on_answer_head(200, "", "", |_| None);
         answer.iter().for_each(|chunk| exchange.on_answer_body(chunk, false, || 2));
         exchange.on_answer_end();
         let (record, _) =

@@ -11,7 +11,7 @@ use crate::usage::{Unit, Usage};
 /// What the provider has reported so far is kept where it is more than the bytes suggest.
 #[must_use]
 pub fn of_answer(said: &Said, evidence: &Evidence) -> Reported {
-    let seen = evidence.reported.unwrap_or_default();
+    let seen = evidence.reported.clone().unwrap_or_default();
     let unread = evidence.unread_bytes.div_ceil(UNREAD_BYTES_PER_TOKEN);
     let written = tokens(evidence.text_bytes).max(unread);
     let mut usage = seen.usage;

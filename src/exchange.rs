@@ -14,12 +14,14 @@ use crate::budget::Used;
 use crate::config::Anonymous;
 use crate::desk::{Desk, Hold};
 use crate::gate::{Gate, Target};
+use crate::money::NanoUsd;
 use crate::price::Terms;
-use crate::provider::{Answer, Api, Evidence, Shape};
+use crate::provider::{Answer, Evidence, Shape};
 use crate::record::{Amount, Decision, Outcome, Price, Record};
 use crate::request::Body;
-use crate::shared::Shared;
+use crate::shared::{Shared, is_new};
 use crate::sync::Charge;
+use crate::usage::Usage;
 use crate::who::{Lookup, Origin, is_name};
 use finding::{Finding, From, Reply, is_success, may_have_worked};
 use names::{Name, Who};
@@ -121,7 +123,7 @@ impl Exchange {
             feature: Name::ask(&config.feature, &mut lookup),
             user: Name::ask(&config.user, &mut lookup),
         };
-        let body = Body::new(gate.questions(target.api.shape()));
+        let body = Body::new(&gate.questions(target.api));
         Self {
             gate,
             target,
@@ -190,7 +192,14 @@ impl Exchange {
 
     /// Notes the head of the answer: its status, its `content-encoding` (empty for none), and
     /// Envoy's `response.code_details`, which tell who made it.
-    pub fn on_answer_head(&mut self, status: u32, content_encoding: &str, details: &str) {
+    /// `header` tells the value of another of its headers.
+    pub fn on_answer_head(
+        &mut self,
+        status: u32,
+        content_encoding: &str,
+        details: &str,
+        header: impl FnMut(&str) -> Option<String>,
+    ) {
         if !matches!(self.phase, Phase::Asking) {
             return;
         }
@@ -199,7 +208,8 @@ impl Exchange {
             details if self.asked && may_have_worked(details) => From::Silence,
             _ => From::Envoy,
         };
-        let answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
+        let mut answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
+        answer.read_head(header);
         self.phase = Phase::Answering(Box::new(Reply {
             status,
             origin,
@@ -250,11 +260,16 @@ impl Exchange {
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
         who.settle(&gate.config, &said);
-        let Finding { status, first_ms, amount, outcome, evidence } = match phase {
-            Phase::Answering(reply) => Finding::answered(*reply, &said, &target.provider, details),
+        let Finding { status, first_ms, mut amount, outcome, evidence } = match phase {
+            Phase::Answering(reply) => Finding::answered(*reply, &said, &target, details),
             Phase::Refused(status) => Finding::refused(status),
-            Phase::Asking => Finding::unanswered(asked, &said, details),
+            Phase::Asking => Finding::unanswered(asked, &said, &target, details),
         };
+        let again =
+            evidence.told_again.as_deref().filter(|_| matches!(amount, Amount::Reported(_)));
+        if again.is_some_and(|id| !is_new(shared, TOLD, id)) {
+            amount = Amount::Absent;
+        }
         let anonymous = || match &gate.config.anonymous {
             Anonymous::Tenant(name) => Some(name.clone()),
             Anonymous::Refuse => None,
@@ -279,7 +294,7 @@ impl Exchange {
             tenant: admitted.tenant.or_else(|| who.tenant.get().cloned()).or_else(anonymous),
             feature: who.feature.get().cloned(),
             user: who.user.get().cloned(),
-            stream: target.api == Api::GeminiStream || said.stream == Some(true),
+            stream: target.api.streams() || said.stream.unwrap_or(target.api.streams_unasked()),
             request_model,
             provider: target.provider,
             api: target.api,
@@ -313,14 +328,21 @@ fn price(
         speed: evidence.speed.as_deref(),
         ..Terms::default()
     };
-    let tariff = model.and_then(|model| gate.prices.find(provider, model));
-    let cost = tariff.and_then(|tariff| Some((tariff, tariff.cost(&known.usage, &terms)?)));
-    match cost {
-        None => Price::Unpriced,
-        Some((tariff, cost)) if cost.complete && !known.partial => {
-            Price::Of(cost.amount, tariff.version().into())
-        }
-        Some((tariff, cost)) => Price::AtLeast(cost.amount, tariff.version().into()),
+    let cost = |model: Option<&str>, usage: &Usage| {
+        let tariff = gate.prices.find(provider, model?)?;
+        Some((tariff.cost(usage, &terms)?, tariff.version().to_owned()))
+    };
+    // What other models did is charged at their prices.
+    let own = known.parts.iter().fold(known.usage, |own, part| own.without(&part.usage));
+    let Some((mut sum, version)) = cost(model, &own) else { return Price::Unpriced };
+    for part in &known.parts {
+        let (beside, _) = cost(part.model.as_deref().or(model), &part.usage).unzip();
+        sum.complete &= beside.is_some_and(|beside| beside.complete);
+        sum.amount = sum.amount.plus(beside.map_or(NanoUsd::ZERO, |beside| beside.amount));
+    }
+    match sum.complete && !known.partial {
+        true => Price::Of(sum.amount, version),
+        false => Price::AtLeast(sum.amount, version),
     }
 }
 
@@ -354,6 +376,8 @@ fn is_ruled_out(coding: &str) -> bool {
     quality.is_some_and(|quality| quality.trim_matches(['0', '.', ' ', '\t']).is_empty())
 }
 
+/// The set of work in the background whose usage has been told.
+const TOLD: &str = "told";
 const TOO_LARGE: &str = "The request body is larger than this gateway can read before it decides.";
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! What all calls of one configuration share.
 
-use crate::config::{By, Config, Family, ProviderRule};
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use crate::config::{By, Config};
 use crate::money::NanoUsd;
 use crate::price::{Book, BookError, Override, OverrideError, Prices};
-use crate::provider::{Api, Places, Route, Shape, provider_of, route};
+use crate::provider::{Api, Places, Route, provider_at, route};
 use crate::request::Questions;
 use crate::who::{Origin, Source};
 
@@ -16,9 +19,7 @@ pub struct Gate {
     pub prices: Prices,
     /// What answers are asked for.
     pub places: Places,
-    openai: Questions,
-    anthropic: Questions,
-    google: Questions,
+    questions: RefCell<Vec<(Api, Rc<Questions>)>>,
 }
 
 /// Why a configuration cannot be loaded.
@@ -64,26 +65,25 @@ impl Gate {
             Override::new(price.provider.as_deref(), &price.model, &rates.collect::<Vec<_>>())
         });
         let overrides = overrides.collect::<Result<_, _>>().map_err(GateError::Price)?;
-        let pointers: Vec<&[String]> = body_pointers(&config).collect();
-        let questions = |shape| Questions::new(shape, &pointers);
         Ok(Self {
-            openai: questions(Shape::OpenAi),
-            anthropic: questions(Shape::Anthropic),
-            google: questions(Shape::Google),
+            questions: RefCell::default(),
             prices: Prices::new(book, overrides),
             places: Places::default(),
             config,
         })
     }
 
-    /// What a request of this shape is asked for.
+    /// What a request of this call is asked for, made at the first of them.
     #[must_use]
-    pub const fn questions(&self, shape: Shape) -> &Questions {
-        match shape {
-            Shape::OpenAi => &self.openai,
-            Shape::Anthropic => &self.anthropic,
-            Shape::Google => &self.google,
+    pub fn questions(&self, api: Api) -> Rc<Questions> {
+        let mut made = self.questions.borrow_mut();
+        if let Some((_, questions)) = made.iter().find(|(own, _)| *own == api) {
+            return Rc::clone(questions);
         }
+        let pointers: Vec<&[String]> = body_pointers(&self.config).collect();
+        let questions = Rc::new(Questions::new(api, &pointers));
+        made.push((api, Rc::clone(&questions)));
+        questions
     }
 
     /// Whether calls are decided by budgets, so that their requests wait for their bodies.
@@ -102,14 +102,13 @@ impl Gate {
     #[must_use]
     pub fn target(&self, method: &str, path: &str, host: &str, cluster: &str) -> Option<Target> {
         let rule = self.config.providers.iter().find(|rule| rule.applies(host, cluster));
-        let Route { api, model } = route(method, path)?;
-        if rule.and_then(|rule| rule.api).is_some_and(|family| family != family_of(api)) {
+        let at_host = provider_at(host);
+        let provider = rule.map(|rule| rule.provider.as_str()).or(at_host);
+        let Route { api, model } = route(method, path, provider)?;
+        if rule.and_then(|rule| rule.api).is_some_and(|family| !family.has(api)) {
             return None;
         }
-        let provider = match rule {
-            Some(ProviderRule { provider, .. }) => provider.clone(),
-            None => provider_of(api, host).to_owned(),
-        };
+        let provider = provider.unwrap_or(api.owner()).to_owned();
         Some(Target { api, model, provider })
     }
 }
@@ -121,14 +120,6 @@ fn body_pointers(config: &Config) -> impl Iterator<Item = &[String]> {
         Origin::Body(pointer) => Some(pointer.tokens()),
         _ => None,
     })
-}
-
-const fn family_of(api: Api) -> Family {
-    match api.shape() {
-        Shape::OpenAi => Family::OpenAi,
-        Shape::Anthropic => Family::Anthropic,
-        Shape::Google => Family::Gemini,
-    }
 }
 
 #[cfg(test)]

@@ -6,23 +6,33 @@
 
 mod answer;
 mod anthropic;
+mod api;
+mod bedrock;
+mod cohere;
 mod count;
+mod dialect;
+mod frames;
 mod google;
 mod host;
+mod local;
 mod openai;
+mod responses;
 mod route;
 
 pub use answer::{Answer, Evidence, Places, Trouble};
-pub use host::provider_of;
-pub use route::{Api, Route, Shape, route, with_model};
+pub use api::{Api, Shape};
+pub use host::provider_at;
+pub use route::{Route, route, with_model};
 
-use crate::usage::Usage;
+use crate::usage::{Part, Usage};
 
 /// Usage as a provider reported it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reported {
-    /// The quantities.
+    /// The quantities, of all models together.
     pub usage: Usage,
+    /// What of that is charged at the prices of other models than the one that answered.
+    pub parts: Vec<Part>,
     /// Tokens of the prompt that stand in two leaves: read from a cache and written to it again,
     /// and charged for both.
     pub overlap: u64,

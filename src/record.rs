@@ -56,7 +56,7 @@ pub struct Record {
 }
 
 /// The usage of a call, and how it is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Amount {
     /// As the provider reported it.
     Reported(Reported),
@@ -103,7 +103,7 @@ impl Amount {
         }
     }
 
-    const fn label(self) -> &'static str {
+    const fn label(&self) -> &'static str {
         match self {
             Self::Reported(_) => "reported",
             Self::Estimated(_) => "estimated",

@@ -15,6 +15,9 @@ pub fn body(shape: Shape, status: u16, code: &str, message: &str) -> Vec<u8> {
         Shape::OpenAi => openai(status, code, message),
         Shape::Anthropic => anthropic(status, code, message),
         Shape::Google => google(status, code, message),
+        Shape::Bedrock => json!({"message": message, "code": code}),
+        Shape::Cohere => json!({"message": message, "code": code}),
+        Shape::Plain => json!({"error": message, "code": code}),
     };
     value.to_string().into_bytes()
 }

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use crate::json::{Found, How, Pick, Scanner, Spec};
-use crate::provider::Shape;
+use crate::provider::{Api, Shape};
 
 /// What a request body of one dialect is asked for.
 #[derive(Debug)]
@@ -19,12 +19,8 @@ pub struct Questions {
 impl Questions {
     /// The questions for a dialect, and for the values at `pointers`: keys from the outermost in.
     #[must_use]
-    pub fn new(shape: Shape, pointers: &[&[String]]) -> Self {
-        let mut spec = Spec::of(match shape {
-            Shape::OpenAi => &OPENAI[..],
-            Shape::Anthropic => &ANTHROPIC[..],
-            Shape::Google => &GOOGLE[..],
-        });
+    pub fn new(api: Api, pointers: &[&[String]]) -> Self {
+        let mut spec = Spec::of(asked_of(api));
         let places = pointers.iter().zip(FIRST_POINTER..);
         let fits = places.take_while(|(keys, pick)| spec.add_keys(keys, *pick).is_ok());
         let pointers = fits.count();
@@ -150,26 +146,59 @@ const MAX_OUTPUT: Pick = 2;
 /// Picks from here on are the configuration's pointers.
 const FIRST_POINTER: Pick = 3;
 
-const OPENAI: [(&str, Pick, How); 4] = [
-    ("/model", MODEL, How::Take),
-    ("/stream", STREAM, How::Take),
-    ("/max_tokens", MAX_OUTPUT, How::Take),
-    ("/max_completion_tokens", MAX_OUTPUT, How::Take),
-];
-const ANTHROPIC: [(&str, Pick, How); 3] = [
-    ("/model", MODEL, How::Take),
-    ("/stream", STREAM, How::Take),
-    ("/max_tokens", MAX_OUTPUT, How::Take),
-];
-const GOOGLE: [(&str, Pick, How); 1] =
-    [("/generationConfig/maxOutputTokens", MAX_OUTPUT, How::Take)];
+/// Where a request of a call has what is read of it.
+const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
+    match api {
+        Api::OpenAiResponses | Api::OpenAiCompact => &[
+            ("/model", MODEL, How::Take),
+            ("/stream", STREAM, How::Take),
+            ("/max_output_tokens", MAX_OUTPUT, How::Take),
+        ],
+        Api::BedrockConverse | Api::BedrockConverseStream => {
+            &[("/inferenceConfig/maxTokens", MAX_OUTPUT, How::Take)]
+        }
+        Api::BedrockInvoke | Api::BedrockInvokeStream => &[
+            ("/max_tokens", MAX_OUTPUT, How::Take),
+            ("/max_gen_len", MAX_OUTPUT, How::Take),
+            ("/maxTokens", MAX_OUTPUT, How::Take),
+            ("/max_tokens_to_sample", MAX_OUTPUT, How::Take),
+            ("/textGenerationConfig/maxTokenCount", MAX_OUTPUT, How::Take),
+            ("/inferenceConfig/maxTokens", MAX_OUTPUT, How::Take),
+            ("/inferenceConfig/max_new_tokens", MAX_OUTPUT, How::Take),
+        ],
+        Api::GeminiInteractions => &[
+            ("/model", MODEL, How::Take),
+            ("/agent", MODEL, How::Take),
+            ("/stream", STREAM, How::Take),
+            ("/generation_config/max_output_tokens", MAX_OUTPUT, How::Take),
+        ],
+        Api::OllamaChat | Api::OllamaGenerate | Api::OllamaEmbed => &[
+            ("/model", MODEL, How::Take),
+            ("/stream", STREAM, How::Take),
+            ("/options/num_predict", MAX_OUTPUT, How::Take),
+        ],
+        Api::TgiGenerate => {
+            &[("/stream", STREAM, How::Take), ("/parameters/max_new_tokens", MAX_OUTPUT, How::Take)]
+        }
+        _ => match api.shape() {
+            Shape::Google => &[("/generationConfig/maxOutputTokens", MAX_OUTPUT, How::Take)],
+            _ => &[
+                ("/model", MODEL, How::Take),
+                ("/stream", STREAM, How::Take),
+                ("/max_tokens", MAX_OUTPUT, How::Take),
+                ("/max_completion_tokens", MAX_OUTPUT, How::Take),
+                ("/max_tokens_to_sample", MAX_OUTPUT, How::Take),
+            ],
+        },
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(shape: Shape, pointers: &[&[String]], body: &str) -> Said {
-        let questions = Questions::new(shape, pointers);
+    fn read(api: Api, pointers: &[&[String]], body: &str) -> Said {
+        let questions = Questions::new(api, pointers);
         let mut bytewise = Body::new(&questions);
         body.as_bytes().chunks(1).for_each(|byte| bytewise.feed(byte));
         let mut whole = Body::new(&questions);
@@ -182,12 +211,12 @@ mod tests {
     fn the_body_names_model_stream_and_length() {
         let body = r#"{"messages":[{"role":"user","content":"\"model\": \"no\""}],
             "model":"gpt-5","stream":true,"max_tokens":90,"max_completion_tokens":50}"#;
-        let said = read(Shape::OpenAi, &[], body);
+        let said = read(Api::OpenAiChat, &[], body);
         assert_eq!(said.model.as_deref(), Some("gpt-5"));
         assert_eq!((said.stream, said.max_output), (Some(true), Some(50)));
         assert_eq!(said.bytes, body.len() as u64);
 
-        let said = read(Shape::Google, &[], r#"{"generationConfig":{"maxOutputTokens":7}}"#);
+        let said = read(Api::GeminiGenerate, &[], r#"{"generationConfig":{"maxOutputTokens":7}}"#);
         assert_eq!(said.max_output, Some(7));
     }
 
@@ -204,7 +233,7 @@ mod tests {
             ("not json",                                    None,      None),
         ];
         for (body, first, second) in cases {
-            let said = read(Shape::Anthropic, &pointers, body);
+            let said = read(Api::AnthropicMessages, &pointers, body);
             let got: Vec<_> = said.values.iter().map(Option::as_deref).collect();
             assert_eq!(got, [first, second], "{body}");
         }
@@ -233,7 +262,7 @@ mod tests {
     #[test]
     fn a_pointer_may_ask_for_what_is_read_anyway() {
         let model = ["model".to_owned()];
-        let said = read(Shape::OpenAi, &[&model], r#"{"model":"m"}"#);
+        let said = read(Api::OpenAiChat, &[&model], r#"{"model":"m"}"#);
         assert_eq!(said.model.as_deref(), Some("m"));
         assert_eq!(said.values, [Some("m".to_owned())]);
     }

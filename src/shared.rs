@@ -105,6 +105,27 @@ pub fn admit(
     Ok(true)
 }
 
+/// Whether `member` has not been met before, as far as this process remembers: the last 32,768 or so
+/// of each set. A member whose race is lost counts as new.
+pub fn is_new(shared: &mut impl Shared, set: &str, member: &str) -> bool {
+    let hash = hash(member.as_bytes());
+    let key = format!("{NAMESPACE}{set}/{}", hash % BUCKETS);
+    let hash = hash.to_le_bytes();
+    let met = update(shared, &key, |old| {
+        let old = old.unwrap_or_default();
+        if old.as_chunks::<8>().0.contains(&hash) {
+            return (None, true);
+        }
+        let kept = old.len().saturating_sub(BUCKET.saturating_sub(hash.len()));
+        (Some([old.get(kept..).unwrap_or_default(), &hash].concat()), false)
+    });
+    met != Ok(true)
+}
+
+/// Keys over which the members of a set that forgets are spread.
+const BUCKETS: u64 = 4_096;
+/// Bytes in each of them: eight members.
+const BUCKET: usize = 64;
 /// Races that one worker may lose in a row: with as many workers as cores, each loses few.
 pub const ATTEMPTS: u32 = 16;
 /// Before every key: Istio gives all plugins one store.

@@ -184,6 +184,15 @@ pub enum Side {
     Item,
 }
 
+/// What one of several models used that one call has employed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The model, or `None` for the one that answered.
+    pub model: Option<String>,
+    /// What it used.
+    pub usage: Usage,
+}
+
 /// The quantities of one call, by unit. Sums stop at `u64::MAX` rather than wrap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage([u64; Unit::ALL.len()]);
@@ -207,6 +216,33 @@ impl Usage {
     pub fn with(mut self, unit: Unit, quantity: u64) -> Self {
         self.add(unit, quantity);
         self
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        for (unit, quantity) in other.leaves() {
+            self.add(unit, quantity);
+        }
+        self
+    }
+
+    /// What is left without `part`, of which there may be more than there is.
+    #[must_use]
+    pub fn without(mut self, part: &Self) -> Self {
+        for (slot, quantity) in self.0.iter_mut().zip(part.0) {
+            *slot = slot.saturating_sub(quantity);
+        }
+        self
+    }
+
+    /// Moves up to `quantity` from one unit to another.
+    pub fn shift(&mut self, from: Unit, to: Unit, quantity: u64) {
+        let moved = quantity.min(self.of(from));
+        if let Some(slot) = self.0.get_mut(from as usize) {
+            *slot = slot.saturating_sub(moved);
+        }
+        self.add(to, moved);
     }
 
     /// Adds a `whole` and its parts: what the parts leave of it is `rest`.

@@ -1,5 +1,7 @@
 //! Rules that say who answers at a host or in a cluster.
 
+use crate::provider::{Api, Shape};
+
 /// Who answers at a place, where the host does not say it or says it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderRule {
@@ -40,6 +42,17 @@ impl Family {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gemini",
         }
+    }
+
+    /// Whether a call belongs to the family.
+    #[must_use]
+    pub fn has(self, api: Api) -> bool {
+        api.shape()
+            == match self {
+                Self::OpenAi => Shape::OpenAi,
+                Self::Anthropic => Shape::Anthropic,
+                Self::Gemini => Shape::Google,
+            }
     }
 }
 

@@ -26,7 +26,8 @@ impl Exchange {
             }
             _ => {}
         }
-        match self.gate.decides() {
+        let costs = !self.target.api.is_free() && !self.target.api.is_poll();
+        match costs && self.gate.decides() {
             false => Step::Continue,
             true if !at_end => Step::Hold,
             true => self.admit(can_wait, teller),
@@ -118,11 +119,9 @@ impl Exchange {
 
     /// Whether the model stands where it can still be changed.
     fn can_change(&self) -> bool {
-        match self.target.api.shape() {
-            Shape::Google => self.head_held,
-            Shape::OpenAi | Shape::Anthropic => {
-                self.target.model.is_none() && self.body.said().model.is_some()
-            }
+        match self.target.model {
+            Some(_) => self.target.api.shape() == Shape::Google && self.head_held,
+            None => self.body.said().model.is_some(),
         }
     }
 

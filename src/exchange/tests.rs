@@ -57,7 +57,7 @@ fn an_answered_call_is_named_counted_and_priced() {
         r#"{"tenant":[{"header":"x-t"}],"feature":[{"body":"/user"}],"user":[{"body":"/user"}]}"#;
     let mut exchange = open(config, &[("x-t", "acme")]);
     ask(&mut exchange);
-    exchange.on_answer_head(200, "", "via_upstream");
+    exchange.on_answer_head(200, "", "via_upstream", |_| None);
     exchange.on_answer_body(ANSWER, false, || 10_250);
     exchange.on_answer_body(b"", true, || panic!("the first byte has come already"));
     let record = exchange.close("via_upstream", teller_at(10_400)).0;
@@ -119,7 +119,7 @@ fn who_is_not_known_is_refused_where_the_operator_says_so() {
         assert_eq!(refusal.status, status);
         assert!(exchange.is_refused());
         assert_eq!(exchange.on_request_body(b"more", true, teller()), Step::Continue);
-        exchange.on_answer_head(u32::from(status), "", "");
+        exchange.on_answer_head(u32::from(status), "", "", |_| None);
         let record = exchange.close("tollgate_refused", teller_at(0)).0;
         assert_eq!((record.outcome, record.status), (Outcome::Refused, status.into()));
         assert_eq!((record.amount, record.price), (Amount::Absent, Price::Nothing));
@@ -150,7 +150,7 @@ fn what_a_call_used_follows_from_how_it_ended() {
     for (status, made_by, body, whole, ended_by, usage, output, outcome) in cases {
         let mut exchange = open("{}", &[]);
         ask(&mut exchange);
-        exchange.on_answer_head(status, "", made_by);
+        exchange.on_answer_head(status, "", made_by, |_| None);
         exchange.on_answer_body(body, whole, || 0);
         let record = exchange.close(ended_by, teller_at(0)).0;
         let name = format!("{status} {made_by} {ended_by}");
@@ -184,7 +184,7 @@ fn a_call_without_an_answer_costs_what_it_may_have_cost() {
 fn a_model_without_a_price_is_not_free() {
     let mut exchange = open("{}", &[]);
     ask(&mut exchange);
-    exchange.on_answer_head(200, "", "");
+    exchange.on_answer_head(200, "", "", |_| None);
     exchange.on_answer_body(br#"{"model":"who","usage":{"prompt_tokens":1}}"#, true, || 0);
     assert_eq!(exchange.close("", teller_at(0)).0.price, Price::Unpriced);
 }

@@ -157,7 +157,11 @@ pub(super) fn on_response_headers(id: u32, end: bool) -> Action {
         let status = header(":status").text().parse().unwrap_or(0);
         // A success is the provider's; who made a failure is asked.
         let details = if matches!(status, 200..=299) { String::new() } else { facts::details() };
-        exchange.on_answer_head(status, header("content-encoding").text(), &details);
+        let told = |name: &str| -> Option<String> {
+            let value = abi::header(Headers::Response, name).ok()?;
+            Some(value.text().to_owned())
+        };
+        exchange.on_answer_head(status, header("content-encoding").text(), &details, told);
         if end {
             exchange.on_answer_end();
         }

@@ -1,35 +1,19 @@
 //! Reads the answer to one call, and says at its end what is known of it.
 
+use core::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::{Api, Reported, anthropic, google, openai};
+use super::dialect::{
+    AGAIN, Binary, COUNT, Dialect, ERROR, FIELD, FINISH, ID, Keeps, Kept, MODEL, SPARE, START,
+    STATUS, Seen, TIER, USAGE,
+};
+use super::frames::{Frames, Part};
+use super::{Api, Reported, anthropic};
 use crate::coding::{Decoder as Coded, Fault, Pool};
-use crate::json::{Found, How, Pick, Scanner, Spec};
+use crate::json::{Found, Scanner, Spec};
 use crate::sse::{Decoder, Piece};
-
-/// One place that a reader asks for: path, meaning, and what to do there.
-pub(super) type Place = (&'static str, Pick, How);
-
-/// The model that answered.
-pub(super) const MODEL: Pick = 0;
-/// A usage object.
-pub(super) const USAGE: Pick = 1;
-/// A usage object that counts only where there is no other.
-pub(super) const SPARE: Pick = 2;
-/// A usage object to which later ones are corrections, and which alone is not the end.
-pub(super) const START: Pick = 3;
-/// The tier that served the call.
-pub(super) const TIER: Pick = 4;
-/// An error in the body.
-pub(super) const ERROR: Pick = 5;
-/// Why the model stopped: the mark of an answer that is whole.
-pub(super) const FINISH: Pick = 6;
-/// Text of the answer.
-pub(super) const TEXT: Pick = 7;
-/// Work that is charged for beside the tokens, and not counted in the usage.
-pub(super) const BESIDE: Pick = 8;
 
 /// How the body stands in its bytes. The first of them tells: what `content-type` says is not
 /// always so, and an error to a stream is often plain JSON.
@@ -39,6 +23,8 @@ enum Framing {
     Json,
     /// Server-sent events.
     Sse,
+    /// AWS's event stream.
+    Frames,
 }
 
 /// Why usage could not be read from an answer that should have had it.
@@ -74,33 +60,22 @@ impl Trouble {
 }
 
 /// What each dialect is asked for, made once and shared by all calls.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Places {
     /// Where decoders with large windows come from.
     pub pool: Pool,
-    openai: Rc<Spec>,
-    anthropic: Rc<Spec>,
-    google: Rc<Spec>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            pool: Pool::default(),
-            openai: Rc::new(Spec::of(openai::PLACES)),
-            anthropic: Rc::new(Spec::of(anthropic::PLACES)),
-            google: Rc::new(Spec::of(google::PLACES)),
-        }
-    }
+    specs: RefCell<Vec<(Api, Rc<Spec>)>>,
 }
 
 impl Places {
     fn of(&self, api: Api) -> Rc<Spec> {
-        Rc::clone(match api {
-            Api::OpenAiChat => &self.openai,
-            Api::AnthropicMessages => &self.anthropic,
-            Api::GeminiGenerate | Api::GeminiStream => &self.google,
-        })
+        let mut made = self.specs.borrow_mut();
+        if let Some((_, spec)) = made.iter().find(|(own, _)| *own == api) {
+            return Rc::clone(spec);
+        }
+        let spec = Rc::new(Spec::of(api.dialect().places));
+        made.push((api, Rc::clone(&spec)));
+        spec
     }
 }
 
@@ -117,6 +92,10 @@ pub struct Evidence {
     pub service_tier: Option<String>,
     /// The speed at which it was served, such as `fast`.
     pub speed: Option<String>,
+    /// The provider's id of work whose usage may be told more than once.
+    pub told_again: Option<String>,
+    /// Whether the work goes on in the background, and its usage is told later.
+    pub pending: bool,
     /// Bytes of text that the model wrote, escapes included.
     pub text_bytes: u64,
     /// Bytes of a body that could not be read.
@@ -130,7 +109,7 @@ pub struct Evidence {
 /// Reads one answer in chunks.
 #[derive(Debug)]
 pub struct Answer {
-    api: Api,
+    dialect: &'static Dialect,
     coded: Coded,
     body: Body,
     /// Bytes that have come over the wire.
@@ -142,21 +121,22 @@ pub struct Answer {
 struct Body {
     framing: Option<Framing>,
     events: Decoder,
+    frames: Frames,
     scanner: Scanner,
     notes: Notes,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Notes {
-    /// Whether later usage corrects earlier usage key by key, or replaces it.
-    merges: bool,
-    /// Whether a usage object may come without any counts, and then says nothing.
-    may_be_bare: bool,
+    keeps: Keeps,
     model: Option<String>,
     tier: Option<String>,
+    id: Option<String>,
+    status: Option<String>,
     /// The usage objects of the current event, which count once it has turned out to be whole.
     fresh: Vec<u8>,
     fresh_spare: Vec<u8>,
+    fresh_kept: Kept,
     /// Whether `fresh` is but a placeholder for later ones.
     is_start: bool,
     /// The last usage object of a dialect whose last one counts, as it stood in the text.
@@ -164,14 +144,15 @@ struct Notes {
     spare: Vec<u8>,
     /// The usage of a dialect whose events correct each other.
     merged: Map<String, Value>,
+    kept: Kept,
     /// What the current event has had.
     event: Event,
     /// Whether the model has said that it stops, and nothing since.
     finished: bool,
     /// Whether usage came with that or after it: then it is of all of the answer.
     counted: bool,
-    beside: bool,
     error: bool,
+    again: bool,
     /// Whether any JSON was met.
     any: bool,
     text_bytes: u64,
@@ -189,21 +170,27 @@ impl Answer {
     /// A reader for an answer of `api`, coded as its `content-encoding` says; empty for none.
     #[must_use]
     pub fn new(places: &Places, api: Api, content_encoding: &str) -> Self {
-        let notes = Notes {
-            merges: api == Api::AnthropicMessages,
-            may_be_bare: matches!(api, Api::GeminiGenerate | Api::GeminiStream),
-            ..Notes::default()
-        };
+        let dialect = api.dialect();
         Self {
-            api,
+            dialect,
             coded: Coded::new(content_encoding, &places.pool),
             bytes: 0,
             body: Body {
                 framing: None,
                 events: Decoder::default(),
+                frames: Frames::new(dialect.binary),
                 scanner: Scanner::new(places.of(api)),
-                notes,
+                notes: Notes::new(dialect.keeps),
             },
+        }
+    }
+
+    /// Reads what the answer's headers say of usage. `header` tells the value of one by its name.
+    pub fn read_head(&mut self, mut header: impl FnMut(&str) -> Option<String>) {
+        for &(name, pick) in self.dialect.headers {
+            if let Some(value) = header(name) {
+                self.body.notes.kept.set(pick, Value::String(value));
+            }
         }
     }
 
@@ -211,47 +198,59 @@ impl Answer {
     pub fn feed(&mut self, chunk: &[u8]) {
         let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
-        self.coded.feed(chunk, &mut |bytes| self.body.feed(bytes));
+        if self.dialect.places.is_empty() {
+            return;
+        }
+        let binary = self.dialect.binary;
+        self.coded.feed(chunk, &mut |bytes| self.body.feed(bytes, binary));
     }
 
     /// Ends the answer. `whole` says whether the body came to its end.
     #[must_use]
     pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {
-        let is_coding_open = self.coded.is_open();
-        self.coded.end(&mut |bytes| self.body.feed(bytes));
+        let (is_coding_open, binary) = (self.coded.is_open(), self.dialect.binary);
+        self.coded.end(&mut |bytes| self.body.feed(bytes, binary));
         self.body.end();
-        let between = self.body.scanner.is_between();
-        let is_json = self.body.framing == Some(Framing::Json);
-        let open = (is_json && !between) || is_coding_open;
+        let body = &self.body;
+        let between = body.scanner.is_between();
+        let is_json = matches!(body.framing, None | Some(Framing::Json));
+        let is_open = match body.framing {
+            Some(Framing::Frames) => body.frames.is_open(),
+            Some(Framing::Json) => !between,
+            None | Some(Framing::Sse) => false,
+        };
+        let open = is_open || is_coding_open;
         let mut notes = self.body.notes;
         notes.trouble = self.coded.fault().map(Trouble::Coding).or(notes.trouble);
         let object = notes.usage();
-        let reported = object.as_ref().and_then(|object| match self.api {
-            Api::OpenAiChat => openai::reported(object, provider),
-            Api::AnthropicMessages => anthropic::reported(object),
-            Api::GeminiGenerate | Api::GeminiStream => google::reported(object),
-        });
-        let word = |key: &&str| object.as_ref()?.get(key)?.as_str().map(str::to_owned);
-        let inconsistent = reported.is_some_and(|known| known.inconsistent || known.absurd);
+        let seen = Seen { usage: &object, kept: &notes.kept, provider };
+        let reported = (self.dialect.read)(&seen);
+        let word = |key: &&str| object.get(key)?.as_str().map(str::to_owned);
+        let inconsistent =
+            reported.as_ref().is_some_and(|known| known.inconsistent || known.absurd);
         let searches = notes.model.as_deref().is_some_and(|model| model.contains("search-preview"));
-        let beside = notes.beside || searches;
         let reported = reported.filter(|known| !known.absurd);
-        let reported = reported.map(|known| Reported { partial: known.partial || beside, ..known });
+        let reported =
+            reported.map(|known| Reported { partial: known.partial || searches, ..known });
         // A placeholder that no later event has replaced is not the end of a stream, and totals
         // before an error are not those of all that was done.
-        let placeholder = notes.merges && !notes.finished && !is_json;
+        let merges = matches!(notes.keeps, Keeps::Merged);
+        let placeholder = merges && !notes.finished && !is_json;
         let is_whole = match is_json {
-            true => whole || between,
-            false => !notes.error && ((whole && !placeholder) || notes.counted),
+            true => whole || (between && notes.any),
+            false => !notes.error && ((whole && !open && !placeholder) || notes.counted),
         };
         let cut = (whole && open && reported.is_none()).then_some(Trouble::Cut);
         let unread = matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Coding(_)));
+        let pending = matches!(notes.status.as_deref(), Some("queued" | "in_progress"));
         Evidence {
             is_final: reported.is_some() && is_whole,
-            model: notes.model,
-            reported,
             service_tier: notes.tier.or_else(|| TIERS.iter().find_map(word)),
             speed: word(&"speed"),
+            model: notes.model,
+            reported,
+            told_again: notes.id.filter(|_| notes.again),
+            pending,
             text_bytes: notes.text_bytes,
             unread_bytes: if unread { self.bytes } else { 0 },
             error: notes.error,
@@ -269,62 +268,97 @@ impl Evidence {
 }
 
 impl Body {
-    fn feed(&mut self, bytes: &[u8]) {
+    fn feed(&mut self, bytes: &[u8], binary: Binary) {
         let (framing, bytes) = match self.framing {
             Some(framing) => (framing, bytes),
             None => {
                 // DeepSeek sends blank lines while it thinks. No document begins with a byte of a
-                // byte order mark.
+                // byte order mark, and no frame is so long that it begins with a blank.
                 let leads = |byte: &u8| byte.is_ascii_whitespace() || MARK.contains(byte);
                 let start = bytes.iter().position(|byte| !leads(byte)).unwrap_or(bytes.len());
                 let bytes = bytes.get(start..).unwrap_or_default();
                 let framing = match bytes.first() {
                     None => return,
                     Some(b'{' | b'[') => Framing::Json,
+                    Some(_) if binary != Binary::Never => Framing::Frames,
                     Some(_) => Framing::Sse,
                 };
                 (*self.framing.insert(framing), bytes)
             }
         };
-        let Self { events, scanner, notes, .. } = self;
+        let Self { events, frames, scanner, notes, .. } = self;
         match framing {
             Framing::Json => {
                 notes.any = true;
-                scanner.feed(bytes, &mut |found| {
-                    notes.note(found);
-                    notes.keep();
-                });
+                scanner.feed(bytes, &mut |found| notes.note(found));
                 if scanner.is_broken() {
                     notes.trouble.get_or_insert(Trouble::NotJson);
                 }
             }
-            Framing::Sse => events.feed(bytes, &mut |piece| on_piece(scanner, notes, piece)),
+            Framing::Sse => events.feed(bytes, &mut |piece| match piece {
+                Piece::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
+                Piece::End => notes.end_event(scanner.restart()),
+            }),
+            Framing::Frames => {
+                frames.feed(bytes, &mut |part| match part {
+                    Part::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
+                    Part::End(exception) => {
+                        notes.error |= exception;
+                        notes.end_event(scanner.restart());
+                    }
+                });
+                if frames.is_broken() {
+                    notes.trouble.get_or_insert(Trouble::NotJson);
+                }
+            }
         }
     }
 
     fn end(&mut self) {
         let Self { events, scanner, notes, .. } = self;
-        if self.framing == Some(Framing::Sse) {
-            events.finish(&mut |piece| on_piece(scanner, notes, piece));
-            if !notes.any {
-                notes.trouble.get_or_insert(Trouble::NotJson);
+        match self.framing {
+            Some(Framing::Sse) => {
+                events.finish(&mut |piece| match piece {
+                    Piece::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
+                    Piece::End => notes.end_event(scanner.restart()),
+                });
+                if !notes.any {
+                    notes.trouble.get_or_insert(Trouble::NotJson);
+                }
             }
+            Some(Framing::Json) => notes.keep(),
+            None | Some(Framing::Frames) => {}
         }
-    }
-}
-
-fn on_piece(scanner: &mut Scanner, notes: &mut Notes, piece: Piece<'_>) {
-    match piece {
-        Piece::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
-        Piece::End if scanner.restart() => {
-            notes.any = true;
-            notes.keep();
-        }
-        Piece::End => notes.forget(),
     }
 }
 
 impl Notes {
+    fn new(keeps: Keeps) -> Self {
+        Self {
+            keeps,
+            model: None,
+            tier: None,
+            id: None,
+            status: None,
+            fresh: Vec::new(),
+            fresh_spare: Vec::new(),
+            fresh_kept: Kept::default(),
+            is_start: false,
+            last: Vec::new(),
+            spare: Vec::new(),
+            merged: Map::new(),
+            kept: Kept::default(),
+            event: Event::default(),
+            finished: false,
+            counted: false,
+            error: false,
+            again: false,
+            any: false,
+            text_bytes: 0,
+            trouble: None,
+        }
+    }
+
     fn note(&mut self, found: Found<'_>) {
         match found {
             Found::Text(_, bytes) => {
@@ -333,27 +367,53 @@ impl Notes {
                 self.text_bytes = self.text_bytes.saturating_add(bytes);
             }
             Found::TooLong(USAGE | SPARE | START) => self.trouble = Some(Trouble::Usage),
+            Found::TooLong(pick @ COUNT..) => self.fresh_kept.note(pick, b""),
             Found::TooLong(_) | Found::Value(_, b"null") => {}
+            Found::Value(AGAIN, raw) => self.again |= raw != b"false",
             Found::Value(MODEL, raw) => keep_text(&mut self.model, raw),
+            Found::Value(ID, raw) => keep_text(&mut self.id, raw),
+            Found::Value(STATUS, raw) => self.status = text(raw).or(self.status.take()),
             Found::Value(TIER, raw) => self.tier = text(raw).or(self.tier.take()),
-            // Vertex announces usage in every event and has counts in the last.
-            Found::Value(USAGE, raw) if self.may_be_bare && !google::has_counts(raw) => {}
-            // Some send an empty one in passing.
-            Found::Value(USAGE, b"{}" | b"\"\"" | b"[]") => {}
+            Found::Value(USAGE, raw) if self.is_bare(raw) => {}
             Found::Value(pick @ (USAGE | START), raw) => {
                 self.is_start = pick == START;
                 raw.clone_into(&mut self.fresh);
             }
             Found::Value(SPARE, raw) => raw.clone_into(&mut self.fresh_spare),
             Found::Value(ERROR, _) => self.error = true,
+            Found::Value(FINISH, b"false" | b"\"\"") => {}
             Found::Value(FINISH, _) => self.event.finish = true,
-            Found::Value(BESIDE, raw) => self.beside |= raw != b"[]",
+            Found::Value(pick @ FIELD.., raw) => {
+                self.event.usage |= pick < COUNT;
+                self.fresh_kept.note(pick, raw);
+            }
             Found::Value(..) => {}
+        }
+    }
+
+    /// Whether a usage object says nothing: some send an empty one in passing, and Vertex announces
+    /// usage in every event and has counts in the last.
+    fn is_bare(&self, raw: &[u8]) -> bool {
+        match self.keeps {
+            Keeps::LastWithCounts(has_counts) if !has_counts(raw) => true,
+            _ => matches!(raw, b"{}" | b"\"\"" | b"[]"),
+        }
+    }
+
+    fn end_event(&mut self, whole: bool) {
+        if whole {
+            self.any = true;
+            self.keep();
+        } else {
+            self.forget();
         }
     }
 
     /// Takes what the current event said as said.
     fn keep(&mut self) {
+        if !self.fresh_kept.is_empty() {
+            self.kept.take(core::mem::take(&mut self.fresh_kept));
+        }
         self.keep_usage();
         let Event { text, finish, usage } = core::mem::take(&mut self.event);
         if finish {
@@ -374,7 +434,7 @@ impl Notes {
         }
         let fresh = core::mem::take(&mut self.fresh);
         self.event.usage = true;
-        if !self.merges {
+        if !matches!(self.keeps, Keeps::Merged) {
             self.last = fresh;
             return;
         }
@@ -390,16 +450,17 @@ impl Notes {
     fn forget(&mut self) {
         self.fresh.clear();
         self.fresh_spare.clear();
+        self.fresh_kept = Kept::default();
         self.event = Event::default();
         self.trouble.get_or_insert(Trouble::Event);
     }
 
-    fn usage(&self) -> Option<Value> {
+    fn usage(&self) -> Value {
         if !self.merged.is_empty() {
-            return Some(Value::Object(self.merged.clone()));
+            return Value::Object(self.merged.clone());
         }
         let raw = if self.last.is_empty() { &self.spare } else { &self.last };
-        serde_json::from_slice(raw).ok()
+        serde_json::from_slice(raw).unwrap_or_default()
     }
 }
 

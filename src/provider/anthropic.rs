@@ -7,13 +7,25 @@
 use serde_json::{Map, Value};
 
 use super::Reported;
-use super::answer::{ERROR, MODEL, Place, START, TEXT, USAGE};
 use super::count::Counts;
+use super::dialect::{Dialect, ERROR, FINISH, Keeps, MODEL, Place, START, Seen, TEXT, USAGE};
 use crate::json::How::{Measure, Take};
-use crate::usage::{Unit, Usage};
+use crate::usage::{Part, Unit, Usage};
 
-/// Where a body or an event has what is read.
-pub(super) const PLACES: &[Place] = &[
+/// Messages.
+pub(super) static MESSAGES: Dialect =
+    Dialect { keeps: Keeps::Merged, ..Dialect::new(PLACES, reported) };
+/// Text completions, which say no usage.
+pub(super) static COMPLETE: Dialect = Dialect::new(COMPLETE_PLACES, |_| None);
+
+const COMPLETE_PLACES: &[Place] = &[
+    ("/model", MODEL, Take),
+    ("/stop_reason", FINISH, Take),
+    ("/error", ERROR, Take),
+    ("/completion", TEXT, Measure),
+];
+
+const PLACES: &[Place] = &[
     ("/model", MODEL, Take),
     ("/usage", USAGE, Take),
     ("/message/model", MODEL, Take),
@@ -41,8 +53,40 @@ pub(super) fn merge(merged: &mut Map<String, Value>, later: Map<String, Value>) 
     }
 }
 
-/// Reads a usage object, or `None` where it has no counts.
-pub(super) fn reported(object: &Value) -> Option<Reported> {
+fn reported(seen: &Seen<'_>) -> Option<Reported> {
+    let mut reported = tokens(seen.usage)?;
+    // The totals are those of the entries of one kind. What was done beside them, such as making
+    // the context smaller or asking a better model for advice, stands in its own entry alone.
+    let entries = seen.usage.get("iterations").and_then(Value::as_array);
+    let entries: Vec<_> = entries.into_iter().flatten().filter_map(entry).collect();
+    // Where a first model declined, the totals are those of the one that took over.
+    let fell_back = entries.iter().any(|(kind, _)| *kind == "fallback_message");
+    let counted = if fell_back { "fallback_message" } else { "message" };
+    let sum = entries.iter().fold(Usage::default(), |sum, (_, part)| sum.and(&part.usage));
+    if sum.input_tokens() > reported.usage.input_tokens()
+        || sum.output_tokens() > reported.usage.output_tokens()
+    {
+        let beside = entries.into_iter().filter(|(kind, _)| *kind != counted);
+        for (_, part) in beside {
+            reported.usage = reported.usage.and(&part.usage);
+            if part.model.is_some() {
+                reported.parts.push(part);
+            }
+        }
+    }
+    Some(reported)
+}
+
+/// One entry of a call's iterations, and its kind.
+fn entry(entry: &Value) -> Option<(&str, Part)> {
+    let kind = entry.get("type").and_then(Value::as_str).unwrap_or("message");
+    let model = entry.get("model").and_then(Value::as_str).map(str::to_owned);
+    let usage = tokens(entry)?.usage;
+    Some((kind, Part { model, usage }))
+}
+
+/// Reads an object of counts, or `None` where it has none.
+fn tokens(object: &Value) -> Option<Reported> {
     let mut counts = Counts::new(object);
     let input = counts.at("/input_tokens");
     let output = counts.at("/output_tokens");
@@ -62,9 +106,5 @@ pub(super) fn reported(object: &Value) -> Option<Reported> {
     let thinking = counts.or_zero("/output_tokens_details/thinking_tokens");
     let mut inconsistent = usage.divide(written, Unit::CacheWrite, &writes);
     inconsistent |= usage.divide(output.unwrap_or(0), Unit::Output, &[(Unit::Reasoning, thinking)]);
-    // Compaction and advice are charged for, each by its own model, and stand here alone.
-    let iterations = object.get("iterations").and_then(Value::as_array);
-    let is_beside = |entry: &Value| entry.get("type").is_some_and(|kind| kind != "message");
-    let partial = iterations.is_some_and(|entries| entries.iter().any(is_beside));
-    Some(Reported { usage, overlap: 0, inconsistent, absurd: counts.absurd, partial })
+    Some(Reported { usage, inconsistent, absurd: counts.absurd, ..Reported::default() })
 }

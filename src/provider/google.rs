@@ -7,19 +7,28 @@
 use serde_json::Value;
 
 use super::Reported;
-use super::answer::{BESIDE, ERROR, FINISH, MODEL, Place, TEXT, USAGE};
 use super::count::{Counts, read};
+use super::dialect::{COUNT, Dialect, ERROR, FINISH, Keeps, MODEL, Place, Seen, TEXT, USAGE};
 use crate::json::How::{Measure, Take};
+use crate::json::Pick;
 use crate::usage::{Unit, Usage};
 
+/// generateContent, and its stream.
+pub(super) static GENERATE: Dialect =
+    Dialect { keeps: Keeps::LastWithCounts(has_counts), ..Dialect::new(PLACES, reported) };
+pub(super) static EMBED: Dialect = Dialect { ..SILENT_ };
+pub(super) static INTERACTIONS: Dialect = Dialect { ..SILENT_ };
+pub(super) static PREDICT: Dialect = Dialect { ..SILENT_ };
+const SILENT_: Dialect = Dialect::new(&[], |_| None);
+
 /// Where a body or an event has what is read. A stream without `alt=sse` is an array of events.
-pub(super) const PLACES: &[Place] = &[
+const PLACES: &[Place] = &[
     ("/modelVersion", MODEL, Take),
     ("/usageMetadata", USAGE, Take),
     ("/error", ERROR, Take),
     ("/candidates/*/finishReason", FINISH, Take),
-    ("/candidates/*/groundingMetadata/webSearchQueries", BESIDE, Take),
-    ("/*/candidates/*/groundingMetadata/webSearchQueries", BESIDE, Take),
+    ("/candidates/*/groundingMetadata/webSearchQueries/*", QUERIES, Take),
+    ("/*/candidates/*/groundingMetadata/webSearchQueries/*", QUERIES, Take),
     ("/candidates/*/content/parts/*/text", TEXT, Measure),
     ("/candidates/*/content/parts/*/functionCall", TEXT, Measure),
     ("/*/modelVersion", MODEL, Take),
@@ -30,13 +39,16 @@ pub(super) const PLACES: &[Place] = &[
     ("/*/candidates/*/content/parts/*/functionCall", TEXT, Measure),
 ];
 
+const QUERIES: Pick = COUNT;
+
 /// Whether a usage object has counts at all: Vertex sends `{"trafficType":…}` until the last event.
-pub(super) fn has_counts(raw: &[u8]) -> bool {
+fn has_counts(raw: &[u8]) -> bool {
     memchr::memmem::find(raw, b"TokenCount\"").is_some()
 }
 
 /// Reads a usage object, or `None` where it has no counts.
-pub(super) fn reported(object: &Value) -> Option<Reported> {
+fn reported(seen: &Seen<'_>) -> Option<Reported> {
+    let object = seen.usage;
     let mut counts = Counts::new(object);
     let prompt = counts.at("/promptTokenCount");
     let candidates = counts.at("/candidatesTokenCount");
@@ -86,7 +98,8 @@ pub(super) fn reported(object: &Value) -> Option<Reported> {
     for (unit, quantity) in prompt_usage.leaves() {
         usage.add(unit, quantity);
     }
-    Some(Reported { usage, overlap: 0, inconsistent, absurd: counts.absurd, partial: false })
+    usage.add(Unit::WebSearch, seen.kept.count(QUERIES));
+    Some(Reported { usage, inconsistent, absurd: counts.absurd, ..Reported::default() })
 }
 
 /// The two counts, each taken from the total where it is missing and the total says more.

@@ -1,11 +1,8 @@
 //! Who serves a call, told by the host it goes to.
 
-use super::Api;
-
-/// The provider behind a host (`:authority`, with or without a port), or the dialect's owner where
-/// the host says nothing.
+/// The provider behind a host (`:authority`, with or without a port), where the host tells.
 #[must_use]
-pub fn provider_of(api: Api, authority: &str) -> &'static str {
+pub fn provider_at(authority: &str) -> Option<&'static str> {
     let host = authority.rsplit_once(':').map_or(authority, |(host, port)| {
         if port.bytes().all(|b| b.is_ascii_digit()) { host } else { authority }
     });
@@ -16,7 +13,9 @@ pub fn provider_of(api: Api, authority: &str) -> &'static str {
         let above = |head: &str| head.is_empty() || head.ends_with('.') || regional(head);
         host.strip_suffix(suffix).is_some_and(above)
     };
-    HOSTS.iter().find(of).map_or(api.owner(), |&(_, provider)| provider)
+    let bedrock = host.starts_with("bedrock") && host.contains(".amazonaws.com");
+    let listed = HOSTS.iter().find(of).map(|&(_, provider)| provider);
+    listed.or(bedrock.then_some("bedrock"))
 }
 
 /// Host suffixes, and the provider behind each; the names are those of the price book.
@@ -45,6 +44,27 @@ const HOSTS: &[(&str, &str)] = &[
     ("api.moonshot.cn",                    "moonshot"),
     ("ai-gateway.vercel.sh",               "vercel"),
     ("router.huggingface.co",              "huggingface"),
+    ("api-inference.huggingface.co",       "huggingface"),
+    ("api.cohere.com",                     "cohere"),
+    ("api.cohere.ai",                      "cohere"),
+    ("api.voyageai.com",                   "voyage"),
+    ("api.writer.com",                     "writer"),
+    ("api.studio.nebius.com",              "nebius"),
+    ("api.studio.nebius.ai",               "nebius"),
+    ("api.novita.ai",                      "novita"),
+    ("api.deepinfra.com",                  "deepinfra"),
+    ("api.hyperbolic.xyz",                 "hyperbolic"),
+    ("api.sambanova.ai",                   "sambanova"),
+    ("integrate.api.nvidia.com",           "nvidia"),
+    ("dashscope.aliyuncs.com",             "alibaba"),
+    ("dashscope-intl.aliyuncs.com",        "alibaba"),
+    ("api.minimax.io",                     "minimax"),
+    ("api.minimax.chat",                   "minimax"),
+    ("api.githubcopilot.com",              "github-copilot"),
+    ("models.github.ai",                   "github"),
+    ("api.portkey.ai",                     "portkey"),
+    ("inference.do-ai.run",                "digitalocean"),
+    ("api.venice.ai",                      "venice"),
     ("ollama.com",                         "ollama"),
     ("snowflakecomputing.com",             "snowflake"),
 ];
@@ -61,17 +81,16 @@ mod tests {
             ("API.X.AI:443",                           "xai"),
             ("res.openai.azure.com",                   "azure"),
             ("us-central1-aiplatform.googleapis.com",  "vertex"),
-            ("notapi.x.ai.evil.example",               "openai"),
-            ("myapi.groq.com",                         "openai"),
-            ("evil-api.x.ai",                          "openai"),
+            ("notapi.x.ai.evil.example",               ""),
+            ("myapi.groq.com",                         ""),
+            ("evil-api.x.ai",                          ""),
             ("api.groq.com.",                          "groq"),
-            ("localhost:11434",                        "openai"),
-            ("[::1]:8080",                             "openai"),
-            ("",                                       "openai"),
+            ("localhost:11434",                        ""),
+            ("[::1]:8080",                             ""),
+            ("",                                       ""),
         ];
         for (host, provider) in cases {
-            assert_eq!(provider_of(Api::OpenAiChat, host), provider, "{host}");
+            assert_eq!(provider_at(host), Some(provider).filter(|name| !name.is_empty()), "{host}");
         }
-        assert_eq!(provider_of(Api::AnthropicMessages, "gateway.internal"), "anthropic");
     }
 }

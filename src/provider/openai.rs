@@ -4,16 +4,28 @@
 //! the last one counts. Cached tokens are part of the prompt and reasoning is part of the
 //! completion, with the exceptions named below.
 
+use super::Reported;
+use super::count::Counts;
+use super::dialect::{
+    COUNT, Dialect, ERROR, FIELD, FINISH, KIND, MODEL, Place, SPARE, Seen, TEXT, TIER, USAGE,
+};
+use crate::json::How::{Measure, Take};
+use crate::json::Pick;
+use crate::usage::{Part, Unit, Usage};
 use serde_json::Value;
 
-use super::Reported;
-use super::answer::{ERROR, FINISH, MODEL, Place, SPARE, TEXT, TIER, USAGE};
-use super::count::Counts;
-use crate::json::How::{Measure, Take};
-use crate::usage::{Unit, Usage};
+/// Chat, completions, embeddings, and the runs of assistants.
+pub(super) static CHAT: Dialect = Dialect::new(PLACES, reported);
+/// Images: tokens where the model counts them, else so many pictures.
+pub(super) static IMAGES: Dialect = Dialect::new(IMAGE_PLACES, images);
+/// Speech turned into text: tokens or seconds.
+pub(super) static AUDIO: Dialect = Dialect::new(AUDIO_PLACES, audio);
+/// Text turned into speech: the sound itself, which is not read, or events that end with usage.
+pub(super) static SPEECH: Dialect = Dialect::new(&[], |_| None);
+/// Documents turned into text, by the page.
+pub(super) static OCR: Dialect = Dialect::new(OCR_PLACES, ocr);
 
-/// Where a body or an event has what is read.
-pub(super) const PLACES: &[Place] = &[
+const PLACES: &[Place] = &[
     ("/model", MODEL, Take),
     ("/usage", USAGE, Take),
     // Groq's own place for the same; Moonshot's older one.
@@ -22,6 +34,8 @@ pub(super) const PLACES: &[Place] = &[
     ("/service_tier", TIER, Take),
     ("/error", ERROR, Take),
     ("/choices/*/finish_reason", FINISH, Take),
+    // What each model used of those that one call of Groq's compound models has employed.
+    ("/usage_breakdown/models", BREAKDOWN, Take),
     ("/choices/*/text", TEXT, Measure),
     ("/choices/*/delta/content", TEXT, Measure),
     ("/choices/*/delta/reasoning", TEXT, Measure),
@@ -38,9 +52,49 @@ pub(super) const PLACES: &[Place] = &[
     ("/choices/*/message/tool_calls/*/function/arguments", TEXT, Measure),
 ];
 
+const IMAGE_PLACES: &[Place] = &[
+    ("/model", MODEL, Take),
+    ("/usage", USAGE, Take),
+    ("/error", ERROR, Take),
+    ("/type", KIND, Take),
+    ("/data/*/url", PICTURES, Take),
+    ("/data/*/b64_json", PICTURES, Take),
+];
+
+const AUDIO_PLACES: &[Place] = &[
+    ("/model", MODEL, Take),
+    ("/usage", USAGE, Take),
+    ("/duration", SECONDS, Take),
+    ("/error", ERROR, Take),
+    ("/text", TEXT, Measure),
+    ("/delta", TEXT, Measure),
+];
+
+const OCR_PLACES: &[Place] =
+    &[("/model", MODEL, Take), ("/usage_info", USAGE, Take), ("/pages/*/markdown", TEXT, Measure)];
+
+const BREAKDOWN: Pick = FIELD;
+const SECONDS: Pick = FIELD;
+const PICTURES: Pick = COUNT;
+
+fn reported(seen: &Seen<'_>) -> Option<Reported> {
+    let reported = tokens(seen)?;
+    let models = seen.kept.field(BREAKDOWN).and_then(Value::as_array);
+    let parts = models.into_iter().flatten().filter_map(|entry| {
+        let model = entry.get("model")?.as_str()?;
+        let usage = tokens(&Seen { usage: entry.get("usage")?, ..*seen })?.usage;
+        Some(Part { model: Some(model.to_owned()), usage })
+    });
+    let parts: Vec<_> = parts.collect();
+    let billed = parts.iter().fold(Usage::default(), |sum, part| sum.and(&part.usage));
+    // Only where the parts are the whole can they stand for it.
+    let parts = if billed == reported.usage { parts } else { Vec::new() };
+    Some(Reported { parts, ..reported })
+}
+
 /// Reads a usage object, or `None` where it has no counts.
-pub(super) fn reported(object: &Value, provider: &str) -> Option<Reported> {
-    let mut counts = Counts::new(object);
+pub(super) fn tokens(seen: &Seen<'_>) -> Option<Reported> {
+    let mut counts = Counts::new(seen.usage);
     let prompt = counts.first(&["/prompt_tokens", "/input_tokens"]);
     let completion = counts.first(&["/completion_tokens", "/output_tokens"]);
     let total = counts.at("/total_tokens");
@@ -52,10 +106,66 @@ pub(super) fn reported(object: &Value, provider: &str) -> Option<Reported> {
     let prompt = prompt.unwrap_or_else(|| rest(completion.unwrap_or(0)));
     let completion = completion.unwrap_or_else(|| rest(prompt));
     let mut parts = Parts::read(&mut counts, prompt, completion);
-    parts.settle_conventions(provider, total);
-    let overlap = if provider == "openrouter" { parts.overlap() } else { 0 };
-    let (usage, inconsistent) = parts.leaves(overlap);
-    Some(Reported { usage, overlap, inconsistent, absurd: counts.absurd, partial: false })
+    parts.settle_conventions(seen.provider, total);
+    let overlap = if seen.provider == "openrouter" { parts.overlap() } else { 0 };
+    let (mut usage, inconsistent) = parts.leaves(overlap);
+    usage.add(Unit::Citation, counts.or_zero("/citation_tokens"));
+    usage.add(Unit::WebSearch, searches(&mut counts));
+    Some(Reported { usage, overlap, inconsistent, absurd: counts.absurd, ..Reported::default() })
+}
+
+/// Searches of the web, as each provider counts them.
+fn searches(counts: &mut Counts<'_>) -> u64 {
+    let places = [
+        "/num_search_queries",
+        "/server_tool_use_details/web_search_requests",
+        "/num_sources_used",
+    ];
+    counts.first(&places).unwrap_or(0)
+}
+
+fn images(seen: &Seen<'_>) -> Option<Reported> {
+    // Each event of a stream that brings a whole picture has the usage of all.
+    let pictures = seen.kept.count(PICTURES);
+    tokens(seen).or_else(|| {
+        let usage = Usage::default().with(Unit::Image, pictures);
+        (pictures > 0).then_some(Reported { usage, ..Reported::default() })
+    })
+}
+
+fn audio(seen: &Seen<'_>) -> Option<Reported> {
+    let mut counts = Counts::new(seen.usage);
+    let by_length = seen.usage.get("type").is_some_and(|kind| kind == "duration");
+    let mut reported = if by_length { None } else { tokens(seen) };
+    if reported.is_none() {
+        let seconds = seen.usage.get("seconds").or_else(|| seen.kept.field(SECONDS));
+        let usage = Usage::default().with(Unit::AudioMilli, millis(seconds?)?);
+        reported = Some(Reported { usage, ..Reported::default() });
+    } else if let Some(spoken) = counts.at("/input_token_details/audio_tokens")
+        && let Some(reported) = &mut reported
+    {
+        reported.usage.shift(Unit::Input, Unit::InputAudio, spoken);
+    }
+    reported
+}
+
+/// Seconds, whole or with decimals, in thousandths.
+fn millis(seconds: &Value) -> Option<u64> {
+    let text = match seconds {
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => text.clone(),
+        _ => return None,
+    };
+    let (whole, decimals) = text.split_once('.').unwrap_or((&text, ""));
+    let decimals: String = decimals.chars().chain("000".chars()).take(3).collect();
+    let whole = whole.parse::<u64>().ok()?.checked_mul(1_000)?;
+    whole.checked_add(decimals.parse().ok()?)
+}
+
+fn ocr(seen: &Seen<'_>) -> Option<Reported> {
+    let pages = Counts::new(seen.usage).at("/pages_processed")?;
+    let usage = Usage::default().with(Unit::Page, pages);
+    Some(Reported { usage, ..Reported::default() })
 }
 
 /// The counts by their meaning, before they are made disjoint.

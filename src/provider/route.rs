@@ -2,62 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A call that is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Api {
-    /// `POST …/chat/completions`.
-    OpenAiChat,
-    /// `POST …/v1/messages`.
-    AnthropicMessages,
-    /// `POST …/models/{model}:generateContent`.
-    GeminiGenerate,
-    /// `POST …/models/{model}:streamGenerateContent`.
-    GeminiStream,
-}
-
-/// Whose error bodies a client of the call understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
-    /// `{"error":{"message":…,"type":…,"code":…}}`.
-    OpenAi,
-    /// `{"type":"error","error":{"type":…,"message":…}}`.
-    Anthropic,
-    /// `{"error":{"code":…,"message":…,"status":…}}`.
-    Google,
-}
-
-impl Api {
-    /// The name in the access log.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::OpenAiChat => "openai.chat",
-            Self::AnthropicMessages => "anthropic.messages",
-            Self::GeminiGenerate => "gemini.generateContent",
-            Self::GeminiStream => "gemini.streamGenerateContent",
-        }
-    }
-
-    /// The shape of its errors.
-    #[must_use]
-    pub const fn shape(self) -> Shape {
-        match self {
-            Self::OpenAiChat => Shape::OpenAi,
-            Self::AnthropicMessages => Shape::Anthropic,
-            Self::GeminiGenerate | Self::GeminiStream => Shape::Google,
-        }
-    }
-
-    /// Who serves the call where neither host nor configuration says otherwise.
-    #[must_use]
-    pub const fn owner(self) -> &'static str {
-        match self {
-            Self::OpenAiChat => "openai",
-            Self::AnthropicMessages => "anthropic",
-            Self::GeminiGenerate | Self::GeminiStream => "google",
-        }
-    }
-}
+use super::Api;
 
 /// What a path says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,33 +13,113 @@ pub struct Route {
     pub model: Option<String>,
 }
 
-/// The call that a request makes, or `None` where it is not one that is read.
+/// The call that a request makes, or `None` where it is not one that is known. `provider` is the one
+/// that the host tells, where it tells any.
 ///
 /// A path is read as the most lenient server would: what some server may take for a call must not
 /// pass for none here.
 #[must_use]
-pub fn route(method: &str, path: &str) -> Option<Route> {
+pub fn route(method: &str, path: &str, provider: Option<&str>) -> Option<Route> {
+    let path = decoded(path.split(['?', '#']).next().unwrap_or_default());
+    let segments = segments(&path);
+    let lower: Vec<String> = segments.iter().map(|name| name.to_ascii_lowercase()).collect();
+    let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
+    if method.eq_ignore_ascii_case("GET") {
+        return poll(&lower).map(|api| Route { api, model: None });
+    }
     if !method.eq_ignore_ascii_case("POST") {
         return None;
     }
-    let path = decoded(path.split(['?', '#']).next().unwrap_or_default());
-    let segments = segments(&path);
-    let ends = |first: &str, last: &str| match segments.as_slice() {
-        [.., a, b] => a.eq_ignore_ascii_case(first) && b.eq_ignore_ascii_case(last),
-        _ => false,
+    if let Some(api) = openai(&lower).or_else(|| others(&lower, provider)) {
+        let deployment = lower.iter().position(|name| *name == "deployments");
+        let model = deployment.and_then(|at| segments.get(at.checked_add(1)?));
+        return Some(Route { api, model: model.map(|name| (*name).to_owned()) });
+    }
+    bedrock(&segments, &lower).or_else(|| google(&segments, &lower))
+}
+
+/// What asks for the outcome of a call made before.
+fn poll(path: &[&str]) -> Option<Api> {
+    match path {
+        [.., "responses", id] if !id.is_empty() => Some(Api::OpenAiResponsePoll),
+        [.., "threads", _, "runs", _] => Some(Api::OpenAiRunPoll),
+        _ => None,
+    }
+}
+
+fn openai(path: &[&str]) -> Option<Api> {
+    Some(match path {
+        [.., "chat", "completions"] => Api::OpenAiChat,
+        [.., "completions"] => Api::OpenAiCompletions,
+        [.., "responses"] => Api::OpenAiResponses,
+        [.., "responses", "compact"] => Api::OpenAiCompact,
+        [.., "responses", _, "cancel"] => Api::OpenAiResponsePoll,
+        [.., "api", "embeddings"] => Api::OllamaEmbed,
+        [.., "embeddings"] => Api::OpenAiEmbeddings,
+        [.., "images", "generations" | "edits" | "variations"] => Api::OpenAiImages,
+        [.., "audio", "transcriptions"] => Api::OpenAiTranscriptions,
+        [.., "audio", "translations"] => Api::OpenAiTranslations,
+        [.., "audio", "speech"] => Api::OpenAiSpeech,
+        [.., "moderations"] => Api::OpenAiModerations,
+        [.., "threads", "runs"] | [.., "threads", _, "runs"] => Api::OpenAiRuns,
+        [.., "threads", _, "runs", _, "submit_tool_outputs"] => Api::OpenAiRuns,
+        _ => return None,
+    })
+}
+
+fn others(path: &[&str], provider: Option<&str>) -> Option<Api> {
+    Some(match path {
+        [.., "v1", "messages"] => Api::AnthropicMessages,
+        [.., "v1", "messages", "count_tokens"] => Api::AnthropicCountTokens,
+        [.., "v1", "complete"] => Api::AnthropicComplete,
+        [.., "interactions"] => Api::GeminiInteractions,
+        [.., "api", "chat"] => Api::OllamaChat,
+        [.., "api", "generate"] => Api::OllamaGenerate,
+        [.., "api", "embed"] => Api::OllamaEmbed,
+        [.., "v1", "chat"] => Api::CohereV1Chat,
+        [.., "v2", "chat"] => Api::CohereChat,
+        [.., "v1", "generate"] => Api::CohereV1Generate,
+        [.., "v1" | "v2", "embed"] => Api::CohereEmbed,
+        [.., "rerank"] => Api::Rerank,
+        [.., "ocr"] => Api::MistralOcr,
+        [.., "generate" | "generate_stream"] => Api::TgiGenerate,
+        [.., "models", _, _] if provider == Some("huggingface") => Api::HfInference,
+        _ => return None,
+    })
+}
+
+/// `…/model/{id}/{verb}`. The id of a resource has slashes of its own.
+fn bedrock(path: &[&str], lower: &[&str]) -> Option<Route> {
+    let (verb, _) = lower.split_last()?;
+    let api = match *verb {
+        "converse" => Api::BedrockConverse,
+        "converse-stream" => Api::BedrockConverseStream,
+        "invoke" => Api::BedrockInvoke,
+        "invoke-with-response-stream" => Api::BedrockInvokeStream,
+        "count-tokens" => Api::BedrockCountTokens,
+        _ => return None,
     };
-    if ends("chat", "completions") {
-        let deployment = segments.iter().skip_while(|name| **name != "deployments").nth(1);
-        let model = deployment.map(|name| (*name).to_owned());
-        return Some(Route { api: Api::OpenAiChat, model });
-    }
-    if ends("v1", "messages") {
-        return Some(Route { api: Api::AnthropicMessages, model: None });
-    }
-    let (model, method) = segments.last()?.rsplit_once(':')?;
-    let api = match method {
-        _ if method.eq_ignore_ascii_case("generateContent") => Api::GeminiGenerate,
-        _ if method.eq_ignore_ascii_case("streamGenerateContent") => Api::GeminiStream,
+    let start = lower.iter().position(|name| *name == "model")?.checked_add(1)?;
+    let id = path.get(start..path.len().checked_sub(1)?)?.join("/");
+    (!id.is_empty()).then_some(Route { api, model: Some(id) })
+}
+
+/// `…/{model}:{method}`.
+fn google(path: &[&str], lower: &[&str]) -> Option<Route> {
+    let (model, _) = path.last()?.rsplit_once(':')?;
+    let (_, method) = lower.last()?.rsplit_once(':')?;
+    let publisher = lower.iter().skip_while(|name| **name != "publishers").nth(1);
+    let api = match (method, publisher.copied()) {
+        ("generatecontent", _) => Api::GeminiGenerate,
+        ("streamgeneratecontent", _) => Api::GeminiStream,
+        ("embedcontent" | "batchembedcontents" | "asyncbatchembedcontent", _) => Api::GeminiEmbed,
+        ("counttokens", _) => Api::GeminiCountTokens,
+        ("predict" | "predictlongrunning", _) => Api::VertexPredict,
+        ("rawpredict", Some("anthropic")) if model.eq_ignore_ascii_case("count-tokens") => {
+            Api::AnthropicCountTokens
+        }
+        ("rawpredict" | "streamrawpredict", Some("anthropic")) => Api::VertexAnthropic,
+        ("rawpredict" | "streamrawpredict", _) => Api::VertexOpenAi,
         _ => return None,
     };
     Some(Route { api, model: Some(model.to_owned()).filter(|model| !model.is_empty()) })
@@ -170,7 +195,7 @@ mod tests {
 
     #[test]
     fn the_path_tells_the_call() {
-        use Api::{AnthropicMessages, GeminiGenerate, GeminiStream, OpenAiChat};
+        use Api::*;
         #[rustfmt::skip]
         let cases = [
             ("/v1/chat/completions",                                  Some((OpenAiChat, None))),
@@ -179,12 +204,32 @@ mod tests {
             ("//openai/deployments/gpt-4o/chat/completions?api-version=1", Some((OpenAiChat, Some("gpt-4o")))),
             ("/v1/messages?beta=true",                                Some((AnthropicMessages, None))),
             ("/anthropic/v1/messages",                                Some((AnthropicMessages, None))),
-            ("/v1/messages/count_tokens",                             None),
+            ("/v1/messages/count_tokens",                             Some((AnthropicCountTokens, None))),
             ("/v1/messages/batches",                                  None),
             ("/v1beta/models/gemini-2.5-pro:generateContent",         Some((GeminiGenerate, Some("gemini-2.5-pro")))),
             ("/v1beta/models/gemini-2.5-pro%3AgenerateContent",       Some((GeminiGenerate, Some("gemini-2.5-pro")))),
             ("/v1/projects/p/locations/l/publishers/google/models/g:streamGenerateContent?alt=sse", Some((GeminiStream, Some("g")))),
-            ("/v1beta/models/g:countTokens",                          None),
+            ("/v1beta/models/g:countTokens",                          Some((GeminiCountTokens, Some("g")))),
+            ("/v1/completions",                                       Some((OpenAiCompletions, None))),
+            ("/v1/fim/completions",                                   Some((OpenAiCompletions, None))),
+            ("/openai/v1/responses",                                  Some((OpenAiResponses, None))),
+            ("/v1/responses/compact",                                 Some((OpenAiCompact, None))),
+            ("/v1/threads/t/runs",                                    Some((OpenAiRuns, None))),
+            ("/api/v1/embeddings",                                    Some((OpenAiEmbeddings, None))),
+            ("/api/embeddings",                                       Some((OllamaEmbed, None))),
+            ("/api/chat",                                             Some((OllamaChat, None))),
+            ("/v1/chat",                                              Some((CohereV1Chat, None))),
+            ("/v2/chat",                                              Some((CohereChat, None))),
+            ("/v1/generate",                                          Some((CohereV1Generate, None))),
+            ("/generate_stream",                                      Some((TgiGenerate, None))),
+            ("/models/HuggingFaceH4/zephyr",                          None),
+            ("/model/us.anthropic.claude-v1%3A0/converse",            Some((BedrockConverse, Some("us.anthropic.claude-v1:0")))),
+            ("/model/arn%3Aaws%3Abedrock%3Aus%3A1%3Aapplication-inference-profile%2Fab/invoke", Some((BedrockInvoke, Some("arn:aws:bedrock:us:1:application-inference-profile/ab")))),
+            ("/model/m/invoke-with-response-stream",                  Some((BedrockInvokeStream, Some("m")))),
+            ("/model/converse",                                       None),
+            ("/v1/projects/p/locations/l/publishers/anthropic/models/c@1:streamRawPredict", Some((VertexAnthropic, Some("c@1")))),
+            ("/v1/projects/p/locations/l/publishers/mistralai/models/m:rawPredict", Some((VertexOpenAi, Some("m")))),
+            ("/v1/projects/p/locations/l/publishers/google/models/t:predict", Some((VertexPredict, Some("t")))),
             ("/v1/models",                                            None),
             ("/v1/chat%2Fcompletions;a=b//%20",                       Some((OpenAiChat, None))),
             ("/v1/%63hat/./x/../completions%3Fa",                     Some((OpenAiChat, None))),
@@ -197,8 +242,14 @@ mod tests {
             let expected: Option<(Api, Option<&str>)> = expected;
             let expected =
                 expected.map(|(api, model)| Route { api, model: model.map(str::to_owned) });
-            assert_eq!(route("POST", path), expected, "{path}");
+            assert_eq!(route("POST", path, None), expected, "{path}");
         }
-        assert_eq!(route("GET", "/v1/chat/completions"), None);
+        let got = |path| route("GET", path, None).map(|route| route.api);
+        assert_eq!(got("/v1/chat/completions"), None);
+        assert_eq!(got("/v1/responses/resp_1?stream=true"), Some(OpenAiResponsePoll));
+        assert_eq!(got("/v1/responses/resp_1/input_items"), None);
+        assert_eq!(got("/v1/threads/t/runs/r"), Some(OpenAiRunPoll));
+        let inference = route("POST", "/models/a/b", Some("huggingface"));
+        assert_eq!(inference.map(|route| route.api), Some(HfInference));
     }
 }

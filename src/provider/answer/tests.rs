@@ -18,7 +18,7 @@ fn evidence(api: Api, body: &str, whole: bool) -> Evidence {
 }
 
 fn leaves(evidence: &Evidence) -> Vec<(Unit, u64)> {
-    evidence.reported.map(|reported| reported.usage.leaves().collect()).unwrap_or_default()
+    evidence.reported.as_ref().map(|reported| reported.usage.leaves().collect()).unwrap_or_default()
 }
 
 const CHAT: &str = concat!(
@@ -145,22 +145,49 @@ fn a_body_that_ends_in_its_middle_is_named() {
 }
 
 #[test]
-fn what_is_charged_for_beside_the_tokens_makes_usage_partial() {
-    let advised = r#"{"usage":{"input_tokens":1,"output_tokens":1,"iterations":[{"type":"message"},{"type":"compaction","input_tokens":9}]}}"#;
-    let plain =
-        r#"{"usage":{"input_tokens":1,"output_tokens":1,"iterations":[{"type":"message"}]}}"#;
-    let grounded = r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a"]}}],"usageMetadata":{"promptTokenCount":1}}"#;
-    let searched = r#"{"model":"gpt-4o-search-preview","usage":{"prompt_tokens":1}}"#;
+fn what_a_call_has_others_do_is_added_at_their_models() {
+    let entry = |kind: &str, model: &str, input: u64| {
+        format!(r#"{{"type":"{kind}"{model},"input_tokens":{input},"output_tokens":1}}"#)
+    };
+    let opus = r#","model":"opus""#;
     #[rustfmt::skip]
     let cases = [
-        (Api::AnthropicMessages, advised,  true),
-        (Api::AnthropicMessages, plain,    false),
-        (Api::GeminiGenerate,    grounded, true),
-        (Api::OpenAiChat,        searched, true),
+        // entries                                                       input  beside, by another model
+        (vec![entry("message", "", 10)],                                 10,    None),
+        (vec![entry("compaction", "", 90), entry("message", "", 10)],    100,   None),
+        (vec![entry("message", "", 10), entry("advisor_message", opus, 7)], 17, Some(7)),
+        (vec![entry("message", "", 4), entry("fallback_message", "", 10)], 14,  None),
     ];
-    for (api, body, partial) in cases {
-        assert_eq!(evidence(api, body, true).reported.unwrap().partial, partial, "{body}");
+    for (entries, input, beside) in cases {
+        let entries = entries.join(",");
+        let body = format!(
+            r#"{{"usage":{{"input_tokens":10,"output_tokens":1,"iterations":[{entries}]}}}}"#
+        );
+        let reported = evidence(Api::AnthropicMessages, &body, true).reported.unwrap();
+        assert_eq!(reported.input_tokens(), input, "{body}");
+        let parts = reported.parts.iter().map(|part| (part.model.as_deref(), part.usage));
+        let parts: Vec<_> = parts.map(|(model, usage)| (model, usage.input_tokens())).collect();
+        assert_eq!(parts, beside.map(|input| (Some("opus"), input)).as_slice(), "{body}");
     }
+}
+
+#[test]
+fn searches_are_counted_where_the_answer_shows_them() {
+    let grounded = r#"{"candidates":[{"groundingMetadata":{"webSearchQueries":["a","b"]}}],"usageMetadata":{"promptTokenCount":1}}"#;
+    let tool_usage = r#"{"output":[{"type":"web_search_call"}],"tool_usage":{"web_search":{"num_requests":3}},"usage":{"input_tokens":1}}"#;
+    let called = r#"{"output":[{"type":"web_search_call"},{"type":"message"},{"type":"web_search_call"}],"usage":{"input_tokens":1}}"#;
+    #[rustfmt::skip]
+    let cases = [
+        (Api::GeminiGenerate,  grounded,   2),
+        (Api::OpenAiResponses, tool_usage, 3),
+        (Api::OpenAiResponses, called,     2),
+    ];
+    for (api, body, searches) in cases {
+        let reported = evidence(api, body, true).reported.unwrap();
+        assert_eq!(reported.usage.of(Unit::WebSearch), searches, "{body}");
+    }
+    let preview = r#"{"model":"gpt-4o-search-preview","usage":{"prompt_tokens":1}}"#;
+    assert!(evidence(Api::OpenAiChat, preview, true).reported.unwrap().partial);
 }
 
 #[test]

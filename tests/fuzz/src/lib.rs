@@ -9,8 +9,8 @@ use serde_json::Number;
 /// An input: one byte of choices, two that say how the rest is cut, and the rest.
 pub struct Input<'a> {
     pub choice: u8,
-    first: usize,
-    size: usize,
+    pub first: usize,
+    pub size: usize,
     pub body: &'a [u8],
 }
 

@@ -12,8 +12,9 @@ use tollgate_fuzz::Input;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else { return };
-    let apis = [Api::OpenAiChat, Api::AnthropicMessages, Api::GeminiGenerate, Api::GeminiStream];
-    let api = apis[usize::from(input.choice & 3)];
+    let Some((&which, body)) = input.body.split_first() else { return };
+    let input = Input { body, ..input };
+    let api = Api::ALL[usize::from(which) % Api::ALL.len()];
     let (encoding, body) = match input.choice >> 2 & 3 {
         0 => ("", input.body.to_vec()),
         1 => ("gzip", gzip(input.body)),

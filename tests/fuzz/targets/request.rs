@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate::provider::Shape;
+use tollgate::provider::Api;
 use tollgate::request::{Body, Questions, Said};
 use tollgate_fuzz::{Input, Tree};
 
@@ -10,15 +10,14 @@ const POINTERS: [&[&str]; 4] = [&["user"], &["metadata", "user_id"], &["model"],
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else { return };
-    let shapes = [Shape::OpenAi, Shape::Anthropic, Shape::Google];
-    let shape = shapes[usize::from(input.choice) % shapes.len()];
-    let whole = read(shape, &mut [input.body].into_iter());
-    for cut in [read(shape, &mut input.pieces(input.body)), read(shape, &mut input.body.chunks(1))]
+    let api = Api::ALL[usize::from(input.choice) % Api::ALL.len()];
+    let whole = read(api, &mut [input.body].into_iter());
+    for cut in [read(api, &mut input.pieces(input.body)), read(api, &mut input.body.chunks(1))]
     {
         assert_eq!(format!("{cut:?}"), format!("{whole:?}"));
     }
     let Some(tree) = Tree::parse(input.body).filter(Tree::is_plain) else { return };
-    if shape != Shape::Google {
+    if matches!(api, Api::OpenAiChat | Api::OpenAiResponses | Api::AnthropicMessages) {
         let model = tree.at(&["model"]).and_then(text);
         assert_eq!(whole.model, model);
         assert_eq!(whole.stream, tree.at(&["stream"]).and_then(flag));
@@ -32,11 +31,11 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn read(shape: Shape, pieces: &mut dyn Iterator<Item = &[u8]>) -> Said {
+fn read(api: Api, pieces: &mut dyn Iterator<Item = &[u8]>) -> Said {
     let pointers =
         POINTERS.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
     let pointers: Vec<&[String]> = pointers.iter().map(Vec::as_slice).collect();
-    let mut body = Body::new(&Questions::new(shape, &pointers));
+    let mut body = Body::new(&Questions::new(api, &pointers));
     pieces.for_each(|piece| body.feed(piece));
     body.end()
 }

@@ -1,0 +1,275 @@
+//! The calls that are known, by what their bodies look like.
+
+/// A call that is known by its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// `POST …/chat/completions`, of OpenAI and of all who speak it.
+    OpenAiChat,
+    /// `POST …/completions`.
+    OpenAiCompletions,
+    /// `POST …/responses`.
+    OpenAiResponses,
+    /// `GET …/responses/{id}`: what became of a response made in the background.
+    OpenAiResponsePoll,
+    /// `POST …/responses/compact`.
+    OpenAiCompact,
+    /// `POST …/embeddings`.
+    OpenAiEmbeddings,
+    /// `POST …/images/generations`, `…/images/edits`, `…/images/variations`.
+    OpenAiImages,
+    /// `POST …/audio/transcriptions`.
+    OpenAiTranscriptions,
+    /// `POST …/audio/translations`.
+    OpenAiTranslations,
+    /// `POST …/audio/speech`.
+    OpenAiSpeech,
+    /// `POST …/moderations`: free.
+    OpenAiModerations,
+    /// `POST …/threads/{id}/runs`.
+    OpenAiRuns,
+    /// `GET …/threads/{id}/runs/{id}`: what became of a run.
+    OpenAiRunPoll,
+    /// `POST …/v1/messages`.
+    AnthropicMessages,
+    /// `POST …/v1/complete`: says no usage.
+    AnthropicComplete,
+    /// `POST …/v1/messages/count_tokens`: free.
+    AnthropicCountTokens,
+    /// `POST …/models/{model}:generateContent`.
+    GeminiGenerate,
+    /// `POST …/models/{model}:streamGenerateContent`.
+    GeminiStream,
+    /// `POST …/models/{model}:embedContent`, `:batchEmbedContents`.
+    GeminiEmbed,
+    /// `POST …/models/{model}:countTokens`: free.
+    GeminiCountTokens,
+    /// `POST …/interactions`.
+    GeminiInteractions,
+    /// `POST …/models/{model}:predict`, `:predictLongRunning`.
+    VertexPredict,
+    /// `POST …/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`.
+    VertexAnthropic,
+    /// `POST …/publishers/{other}/models/{model}:rawPredict`, `:streamRawPredict`.
+    VertexOpenAi,
+    /// `POST …/model/{model}/converse`.
+    BedrockConverse,
+    /// `POST …/model/{model}/converse-stream`.
+    BedrockConverseStream,
+    /// `POST …/model/{model}/invoke`.
+    BedrockInvoke,
+    /// `POST …/model/{model}/invoke-with-response-stream`.
+    BedrockInvokeStream,
+    /// `POST …/model/{model}/count-tokens`: free.
+    BedrockCountTokens,
+    /// `POST …/v1/chat` at Cohere.
+    CohereV1Chat,
+    /// `POST …/v1/generate` at Cohere.
+    CohereV1Generate,
+    /// `POST …/v2/chat`.
+    CohereChat,
+    /// `POST …/v1/embed`, `…/v2/embed`.
+    CohereEmbed,
+    /// `POST …/rerank`.
+    Rerank,
+    /// `POST …/ocr`.
+    MistralOcr,
+    /// `POST …/api/chat`.
+    OllamaChat,
+    /// `POST …/api/generate`.
+    OllamaGenerate,
+    /// `POST …/api/embed`, `…/api/embeddings`.
+    OllamaEmbed,
+    /// `POST …/generate`, `…/generate_stream`.
+    TgiGenerate,
+    /// `POST …/models/{owner}/{model}` at Hugging Face: says no usage.
+    HfInference,
+}
+
+/// Whose error bodies a client of the call understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `{"error":{"message":…,"type":…,"code":…}}`.
+    OpenAi,
+    /// `{"type":"error","error":{"type":…,"message":…}}`.
+    Anthropic,
+    /// `{"error":{"code":…,"message":…,"status":…}}`.
+    Google,
+    /// `{"message":…}`, with the kind in the header `x-amzn-errortype`.
+    Bedrock,
+    /// `{"message":…}`.
+    Cohere,
+    /// `{"error":…}`.
+    Plain,
+}
+
+impl Api {
+    /// Every call, in the order of declaration.
+    pub const ALL: [Self; 40] = [
+        Self::OpenAiChat,
+        Self::OpenAiCompletions,
+        Self::OpenAiResponses,
+        Self::OpenAiResponsePoll,
+        Self::OpenAiCompact,
+        Self::OpenAiEmbeddings,
+        Self::OpenAiImages,
+        Self::OpenAiTranscriptions,
+        Self::OpenAiTranslations,
+        Self::OpenAiSpeech,
+        Self::OpenAiModerations,
+        Self::OpenAiRuns,
+        Self::OpenAiRunPoll,
+        Self::AnthropicMessages,
+        Self::AnthropicComplete,
+        Self::AnthropicCountTokens,
+        Self::GeminiGenerate,
+        Self::GeminiStream,
+        Self::GeminiEmbed,
+        Self::GeminiCountTokens,
+        Self::GeminiInteractions,
+        Self::VertexPredict,
+        Self::VertexAnthropic,
+        Self::VertexOpenAi,
+        Self::BedrockConverse,
+        Self::BedrockConverseStream,
+        Self::BedrockInvoke,
+        Self::BedrockInvokeStream,
+        Self::BedrockCountTokens,
+        Self::CohereV1Chat,
+        Self::CohereV1Generate,
+        Self::CohereChat,
+        Self::CohereEmbed,
+        Self::Rerank,
+        Self::MistralOcr,
+        Self::OllamaChat,
+        Self::OllamaGenerate,
+        Self::OllamaEmbed,
+        Self::TgiGenerate,
+        Self::HfInference,
+    ];
+
+    /// The name in the access log and in configurations.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::OpenAiChat => "openai.chat",
+            Self::OpenAiCompletions => "openai.completions",
+            Self::OpenAiResponses | Self::OpenAiResponsePoll => "openai.responses",
+            Self::OpenAiCompact => "openai.responses.compact",
+            Self::OpenAiEmbeddings => "openai.embeddings",
+            Self::OpenAiImages => "openai.images",
+            Self::OpenAiTranscriptions => "openai.audio.transcriptions",
+            Self::OpenAiTranslations => "openai.audio.translations",
+            Self::OpenAiSpeech => "openai.audio.speech",
+            Self::OpenAiModerations => "openai.moderations",
+            Self::OpenAiRuns | Self::OpenAiRunPoll => "openai.assistants.run",
+            Self::AnthropicMessages => "anthropic.messages",
+            Self::AnthropicComplete => "anthropic.complete",
+            Self::AnthropicCountTokens => "anthropic.count_tokens",
+            Self::GeminiGenerate => "gemini.generateContent",
+            Self::GeminiStream => "gemini.streamGenerateContent",
+            Self::GeminiEmbed => "gemini.embed",
+            Self::GeminiCountTokens => "gemini.countTokens",
+            Self::GeminiInteractions => "gemini.interactions",
+            Self::VertexPredict => "vertex.predict",
+            Self::VertexAnthropic | Self::VertexOpenAi => "vertex.rawPredict",
+            Self::BedrockConverse => "bedrock.converse",
+            Self::BedrockConverseStream => "bedrock.converse-stream",
+            Self::BedrockInvoke => "bedrock.invoke",
+            Self::BedrockInvokeStream => "bedrock.invoke-stream",
+            Self::BedrockCountTokens => "bedrock.count-tokens",
+            Self::CohereV1Chat => "cohere.v1.chat",
+            Self::CohereV1Generate => "cohere.v1.generate",
+            Self::CohereChat => "cohere.v2.chat",
+            Self::CohereEmbed => "cohere.v2.embed",
+            Self::Rerank => "cohere.rerank",
+            Self::MistralOcr => "mistral.ocr",
+            Self::OllamaChat => "ollama.chat",
+            Self::OllamaGenerate => "ollama.generate",
+            Self::OllamaEmbed => "ollama.embed",
+            Self::TgiGenerate => "tgi.generate",
+            Self::HfInference => "hf.inference",
+        }
+    }
+
+    /// The shape of its errors.
+    #[must_use]
+    pub const fn shape(self) -> Shape {
+        match self {
+            Self::AnthropicMessages
+            | Self::AnthropicComplete
+            | Self::AnthropicCountTokens
+            | Self::VertexAnthropic => Shape::Anthropic,
+            Self::GeminiGenerate
+            | Self::GeminiStream
+            | Self::GeminiEmbed
+            | Self::GeminiCountTokens
+            | Self::GeminiInteractions
+            | Self::VertexPredict => Shape::Google,
+            Self::BedrockConverse
+            | Self::BedrockConverseStream
+            | Self::BedrockInvoke
+            | Self::BedrockInvokeStream
+            | Self::BedrockCountTokens => Shape::Bedrock,
+            Self::CohereV1Chat
+            | Self::CohereV1Generate
+            | Self::CohereChat
+            | Self::CohereEmbed
+            | Self::Rerank => Shape::Cohere,
+            Self::OllamaChat
+            | Self::OllamaGenerate
+            | Self::OllamaEmbed
+            | Self::TgiGenerate
+            | Self::HfInference => Shape::Plain,
+            _ => Shape::OpenAi,
+        }
+    }
+
+    /// Who serves the call where neither host nor configuration says otherwise.
+    #[must_use]
+    pub const fn owner(self) -> &'static str {
+        match self {
+            Self::MistralOcr => "mistral",
+            Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed => "ollama",
+            Self::TgiGenerate => "tgi",
+            Self::HfInference => "huggingface",
+            Self::VertexPredict | Self::VertexAnthropic | Self::VertexOpenAi => "vertex",
+            _ => match self.shape() {
+                Shape::Anthropic => "anthropic",
+                Shape::Google => "google",
+                Shape::Bedrock => "bedrock",
+                Shape::Cohere => "cohere",
+                Shape::OpenAi | Shape::Plain => "openai",
+            },
+        }
+    }
+
+    /// Whether no provider charges for it, so that it passes without a budget.
+    #[must_use]
+    pub const fn is_free(self) -> bool {
+        matches!(
+            self,
+            Self::OpenAiModerations
+                | Self::AnthropicCountTokens
+                | Self::GeminiCountTokens
+                | Self::BedrockCountTokens
+        )
+    }
+
+    /// Whether it asks what became of an earlier call, and starts no work of its own.
+    #[must_use]
+    pub const fn is_poll(self) -> bool {
+        matches!(self, Self::OpenAiResponsePoll | Self::OpenAiRunPoll)
+    }
+
+    /// Whether its answer is a stream, whatever the body of the request says.
+    #[must_use]
+    pub const fn streams(self) -> bool {
+        matches!(self, Self::GeminiStream | Self::BedrockConverseStream | Self::BedrockInvokeStream)
+    }
+
+    /// Whether its answer streams where the request's body does not say that it should not.
+    #[must_use]
+    pub const fn streams_unasked(self) -> bool {
+        matches!(self, Self::OllamaChat | Self::OllamaGenerate)
+    }
+}
