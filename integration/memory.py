@@ -83,7 +83,6 @@ def main() -> None:
     rows = [["body", "coding", "bytes", "coded", "bare: more", "before", "at most", "more", "after"]]
     for body in bodies:
         for size in (SMALL, large):
-            print(f"memory: {body.name} {body.coding} {size}", file=sys.stderr, flush=True)
             sized = replace(body, size=size)
             response = sized.answer()
             request = sized.request()
@@ -92,6 +91,7 @@ def main() -> None:
             wire = len(request) if body.asked else len(response.body())
             cells = [f"{mb:.1f}" for mb in (most - bare, before, peak, peak - before, after)]
             rows.append([body.name, body.coding or "none", f"{size:,}", f"{wire:,}", *cells])
+            print("memory:", *rows[-1], file=sys.stderr, flush=True)
     print(f"{about()}\n\n{table(rows, texts=2)}")
 
 

@@ -16,6 +16,6 @@ impl Pool {
     }
 }
 
-/// A brotli window has up to 16 MiB, a zstd one 8 MiB, each as far as the body fills it: at most
-/// 128 MiB a worker. Metered answers are asked for in gzip, so few need a place at all.
+/// A brotli window has up to 16 MiB, a zstd one 8 MiB, each as far as the body fills it: windows of
+/// at most 128 MiB a worker. Metered answers are asked for in gzip, so few need a place at all.
 pub(super) const MOST: usize = 8;
