@@ -8,7 +8,7 @@
 mod book;
 mod tenants;
 
-pub use book::{Book, Sender};
+pub use book::{Book, Moment, Sender};
 pub use tenants::{Known, Standing, Tenants};
 
 use crate::budget::{self, Consequence, Expected, Used};
@@ -133,7 +133,7 @@ impl Desk {
                     waits = true;
                     let want = need.saturating_mul(AHEAD);
                     let need = self.slices.missing(shared, &budget.id, window, need);
-                    self.book.want(Want { budget: budget.id.clone(), window, need, want });
+                    self.book.need(Want { budget: budget.id.clone(), window, need, want });
                 }
                 Err(_) if on_failure == OnFailure::Refuse && !budget.shadow => {
                     self.release(shared, holds);

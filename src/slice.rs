@@ -35,6 +35,8 @@ struct Slice {
     taken: u64,
     /// What is taken between two ticks, smoothed.
     pace: u64,
+    /// What the last call needed.
+    need: u64,
     /// Ticks without a call.
     idle: u32,
 }
@@ -46,7 +48,7 @@ pub struct Activity {
     pub budget: String,
     /// The window of its slice.
     pub window: u64,
-    /// What is taken between two ticks, smoothed.
+    /// What is taken between two ticks, smoothed; no less than what the last call needed.
     pub pace: u64,
     /// Whether nothing has been taken for some ticks, and nothing is held.
     pub idle: bool,
@@ -86,6 +88,7 @@ impl Slices {
         slice.left = slice.left.saturating_sub(need);
         slice.held = slice.held.saturating_add(need);
         slice.taken = slice.taken.saturating_add(need);
+        slice.need = need;
         slice.idle = 0;
         Ok(())
     }
@@ -131,7 +134,7 @@ impl Slices {
             slice.taken = 0;
             slice.give_back(shared, budget);
             let idle = slice.idle >= IDLE_TICKS && slice.held == 0 && slice.left == 0;
-            let Slice { window, pace, .. } = *slice;
+            let (window, pace) = (slice.window, slice.pace.max(slice.need));
             active.push(Activity { budget: budget.clone(), window, pace, idle });
             !idle
         });

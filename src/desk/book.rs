@@ -16,12 +16,16 @@ pub struct Book {
     rows: VecDeque<Row>,
     wants: BTreeMap<String, Want>,
     returns: Vec<Return>,
+    /// Whether there are wishes that cannot wait for the next tick.
+    pressed: bool,
     /// What was lent and could not be added to its lease yet.
     unlent: Vec<(String, Loan)>,
     /// The last ask, until it is answered.
     open: Option<Ask>,
     /// Whether it is under way.
     sent: bool,
+    /// From when on it is late.
+    late_ms: u64,
     seq: u64,
     failures: u32,
     away_until_ms: u64,
@@ -40,7 +44,13 @@ impl Book {
         self.rows.push_back(row);
     }
 
-    /// Puts down a wish. A later one of a call that waits adds to it: they all wait for one ask.
+    /// Puts down the wish of a call that waits. A later one adds to it: they all wait for one ask.
+    pub fn need(&mut self, want: Want) {
+        self.pressed = true;
+        self.want(want);
+    }
+
+    /// Puts down a wish for which nobody waits yet.
     pub fn want(&mut self, want: Want) {
         let old = self.wants.entry(want.budget.clone()).or_default();
         let all = old.want.saturating_add(want.need);
@@ -64,21 +74,23 @@ impl Book {
         (core::mem::replace(&mut self.lost, 0), core::mem::replace(&mut self.unleased, 0))
     }
 
-    /// Whether the service is taken to be away, so that nobody should wait for it.
+    /// Whether the service is taken to be away, so that nobody should wait for it: an ask has
+    /// failed a moment ago, or is late. The answer to one that is late is still taken.
     #[must_use]
     pub const fn is_away(&self, now_ms: u64) -> bool {
-        now_ms < self.away_until_ms
+        now_ms < self.away_until_ms || self.sent && now_ms >= self.late_ms
     }
 
-    /// The ask to be sent now, if one is due. It must be answered by [`Book::on_answer`] or
+    /// The ask to be sent now, if one is due: at a tick if there is anything to say, else only if a
+    /// call waits or there is too much for one ask. It must be answered by [`Book::on_answer`] or
     /// [`Book::on_failure`].
-    pub fn next(&mut self, tenants: &mut Tenants, from: &Sender, now_ms: u64) -> Option<Ask> {
-        if self.sent || self.is_away(now_ms) {
+    pub fn next(&mut self, tenants: &mut Tenants, from: &Sender, at: Moment) -> Option<Ask> {
+        if self.sent || self.is_away(at.now_ms) {
             return None;
         }
         if self.open.is_none() {
-            let idle = self.rows.is_empty() && self.wants.is_empty() && self.returns.is_empty();
-            if idle && !tenants.has_asks() {
+            let due = if at.is_tick { self.has_news() } else { self.is_pressed() };
+            if !due && !tenants.has_asks() {
                 return None;
             }
             self.seq = self.seq.saturating_add(1);
@@ -91,12 +103,31 @@ impl Book {
                 seq: self.seq,
                 rows: self.rows.drain(..rows).collect(),
                 tenants: tenants.take_asks(),
-                wants: core::mem::take(&mut self.wants).into_values().collect(),
+                wants: self.take_wants(),
                 returns: core::mem::take(&mut self.returns),
             });
         }
         self.sent = true;
+        self.late_ms = at.now_ms.saturating_add(at.patience_ms);
         self.open.clone()
+    }
+
+    fn has_news(&self) -> bool {
+        !(self.rows.is_empty() && self.wants.is_empty() && self.returns.is_empty())
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.pressed || self.rows.len() >= MAX_ROWS_AT_ONCE
+    }
+
+    /// Takes the wishes for one ask: first those of calls that wait. The others come with the next.
+    fn take_wants(&mut self) -> Vec<Want> {
+        let mut wants: Vec<Want> = core::mem::take(&mut self.wants).into_values().collect();
+        wants.sort_by_key(|want| want.need == 0);
+        let later = wants.split_off(wants.len().min(MAX_WANTS_AT_ONCE));
+        self.pressed = !later.is_empty();
+        self.wants = later.into_iter().map(|want| (want.budget.clone(), want)).collect();
+        wants
     }
 
     /// Takes in an answer. One to another ask than the open one is too late, and passed over.
@@ -150,6 +181,17 @@ impl Book {
     }
 }
 
+/// When an ask is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Now.
+    pub now_ms: u64,
+    /// Whether it is time to report calls, even if nobody waits.
+    pub is_tick: bool,
+    /// After how long the answer is late.
+    pub patience_ms: u64,
+}
+
 /// Who asks.
 #[derive(Clone, Debug, Default)]
 pub struct Sender {
@@ -163,8 +205,10 @@ pub struct Sender {
 
 /// Rows that wait for the service: some minutes of a busy worker, and some ten megabytes.
 const MAX_ROWS: usize = 20_000;
-/// Rows in one ask: some hundred kilobytes.
+/// Rows in one ask: some hundred kilobytes, and some hundred milliseconds of the service's time.
 const MAX_ROWS_AT_ONCE: usize = 1_000;
+/// Wishes in one ask: some ten milliseconds of the service's time, for which others wait.
+const MAX_WANTS_AT_ONCE: usize = 256;
 /// The wait after the first failure.
 const FIRST_WAIT_MS: u64 = 1_000;
 /// The wait doubles so many times less one: to 16 seconds.

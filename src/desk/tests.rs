@@ -28,10 +28,18 @@ fn sender(worker: u64) -> Sender {
     Sender { gateway: "g".into(), node: String::new(), worker }
 }
 
+fn tick(now_ms: u64) -> Moment {
+    Moment { now_ms, is_tick: true, patience_ms: 200 }
+}
+
+fn between(now_ms: u64) -> Moment {
+    Moment { is_tick: false, ..tick(now_ms) }
+}
+
 /// A service that answers one ask with these loans.
 fn answer(desk: &mut Desk, store: &mut Store, grants: &[(&str, u64, u64)]) -> Ask {
     let Desk { tenants, book, .. } = desk;
-    let ask = book.next(tenants, &sender(1), 0).unwrap();
+    let ask = book.next(tenants, &sender(1), tick(0)).unwrap();
     let grants = grants.iter().map(|&(budget, amount, left)| Grant {
         budget: budget.into(),
         window: 1,
@@ -161,9 +169,9 @@ fn the_service_away_means_what_the_operator_said() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
     let known = known(vec![budget("b", refuse(), 1_000)]);
     assert_eq!(desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0), Verdict::Wait);
-    let first = desk.book.next(&mut desk.tenants, &sender(1), 0).unwrap();
+    let first = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
     desk.book.on_failure(&sender(1), 0);
-    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), 500), None, "not so soon again");
+    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), tick(500)), None, "not so soon again");
     let holds = passed(desk.admit(&mut store, &known, call(5), OnFailure::Allow, 500));
     let charges = desk.settle(&mut store, holds, &Used { tokens: 7, ..Used::default() });
     assert_eq!((charges[0].amount, charges[0].beyond), (7, 7));
@@ -172,18 +180,63 @@ fn the_service_away_means_what_the_operator_said() {
         code(&desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 500)),
         "quota_unavailable"
     );
-    let again = desk.book.next(&mut desk.tenants, &sender(1), 5_000).unwrap();
+    let again = desk.book.next(&mut desk.tenants, &sender(1), tick(5_000)).unwrap();
     assert_eq!(again, first, "the same ask under the same number");
+}
+
+#[test]
+fn an_ask_that_is_late_holds_up_nobody_and_its_answer_is_good() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    assert_eq!(desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0), Verdict::Wait);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(0)).unwrap();
+    assert_eq!(desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 199), Verdict::Wait);
+    let late = desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 200);
+    assert_eq!(code(&late), "quota_unavailable");
+    let grant = Grant { budget: "b".into(), window: 1, amount: 10, left: 0, admit_ms: 30_000 };
+    let answer = Answer { seq: ask.seq, grants: vec![grant], ..Answer::default() };
+    desk.book.on_answer(&mut desk.tenants, &mut store, answer, 700);
+    passed(desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 700));
+}
+
+#[test]
+fn calls_are_reported_at_ticks_and_nobody_waits_for_one() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    desk.book.add(Row::default());
+    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), between(0)), None);
+    let free = Call { expected: Expected::default(), ..call(0) };
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    assert_eq!(desk.admit(&mut store, &known, free, OnFailure::Allow, 0), Verdict::Wait);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(0)).unwrap();
+    assert_eq!((ask.rows.len(), ask.wants.len()), (1, 1));
+}
+
+#[test]
+fn many_wishes_are_many_asks_and_who_waits_comes_first() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    for n in 0..300 {
+        desk.book.want(Want { budget: format!("a-{n}"), ..Want::default() });
+    }
+    desk.book.need(Want { budget: "urgent".into(), need: 5, ..Want::default() });
+    let mut next = || {
+        let ask = desk.book.next(&mut desk.tenants, &sender(1), between(0))?;
+        let answer = Answer { seq: ask.seq, ..Answer::default() };
+        desk.book.on_answer(&mut desk.tenants, &mut store, answer, 0);
+        Some(ask.wants)
+    };
+    let (first, second) = (next().unwrap(), next().unwrap());
+    assert_eq!((first[0].budget.as_str(), first.len() + second.len()), ("urgent", 301));
+    assert_eq!(next(), None);
 }
 
 #[test]
 fn an_ask_that_is_refused_does_not_stop_the_next() {
     let mut desk = Desk::default();
     desk.book.add(Row::default());
-    let first = desk.book.next(&mut desk.tenants, &sender(1), 0).unwrap();
+    let first = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
     desk.book.on_refusal(&sender(1), 0);
     desk.book.add(Row::default());
-    let second = desk.book.next(&mut desk.tenants, &sender(1), 5_000).unwrap();
+    let second = desk.book.next(&mut desk.tenants, &sender(1), tick(5_000)).unwrap();
     assert_eq!((first.seq, second.seq), (1, 2));
     assert_eq!(desk.book.take_counts(), (1, 0));
 }
@@ -250,6 +303,35 @@ fn a_window_that_is_over_is_asked_for_anew() {
 }
 
 #[test]
+fn the_lease_of_a_slow_customer_is_filled_up_before_a_call_must_wait() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 100_000)]);
+    let _ = desk.admit(&mut store, &known, call(1), OnFailure::Allow, 0);
+    answer(&mut desk, &mut store, &[("b", 10, 90_000)]);
+    let used = Used { tokens: 1, ..Used::default() };
+    for second in 0..100 {
+        let now_ms = second * 100;
+        if second % 2 == 0 {
+            let holds = passed(desk.admit(&mut store, &known, call(1), OnFailure::Allow, now_ms));
+            desk.settle(&mut store, holds, &used);
+        }
+        desk.tick(&mut store, now_ms);
+        let Some(ask) = desk.book.next(&mut desk.tenants, &sender(1), tick(now_ms)) else {
+            continue;
+        };
+        let grants = ask.wants.into_iter().map(|Want { budget, want, .. }| Grant {
+            budget,
+            window: 1,
+            amount: want,
+            left: 90_000,
+            admit_ms: 30_000,
+        });
+        let answer = Answer { seq: ask.seq, grants: grants.collect(), ..Answer::default() };
+        desk.book.on_answer(&mut desk.tenants, &mut store, answer, now_ms);
+    }
+}
+
+#[test]
 fn an_idle_budget_is_given_back_and_then_nothing_is_said() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
     let known = known(vec![budget("b", refuse(), 1_000)]);
@@ -263,7 +345,7 @@ fn an_idle_budget_is_given_back_and_then_nothing_is_said() {
     let ask = answer(&mut desk, &mut store, &[]);
     assert_eq!(ask.returns[0].amount, 960);
     desk.tick(&mut store, 0);
-    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), 0), None);
+    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), tick(0)), None);
 }
 
 #[test]
@@ -273,6 +355,6 @@ fn rows_beyond_what_can_be_kept_are_counted() {
         desk.book.add(Row::default());
     }
     assert_eq!(desk.book.take_counts(), (1, 0));
-    let ask = desk.book.next(&mut desk.tenants, &sender(1), 0).unwrap();
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
     assert_eq!((ask.rows.len(), ask.seq), (1_000, 1));
 }

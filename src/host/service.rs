@@ -2,15 +2,16 @@
 
 use super::abi::{self, Buffer, Headers, Level};
 use super::stream;
-use super::vm::{NANOS_PER_MILLI, Vm};
+use super::vm::{ASK_MS, NANOS_PER_MILLI, Vm};
 use crate::config::Service;
 use crate::sync::{Answer, VERSION};
 
-/// Sends what is to be said to the service, if anything is and nothing is under way.
-pub(super) fn send(root: u32) {
+/// Sends what calls wait for to the service, at a tick whatever is to be said, unless an ask is
+/// under way.
+pub(super) fn send(root: u32, is_tick: bool) {
     let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
     let Some(service) = &gate.config.service else { return };
-    let Some(ask) = Vm::enter(|vm| vm.next_ask(&gate)).flatten() else { return };
+    let Some(ask) = Vm::enter(|vm| vm.next_ask(&gate, is_tick)).flatten() else { return };
     let body = serde_json::to_vec(&ask).unwrap_or_default();
     let bearer = service.secret.as_ref().map(|secret| format!("Bearer {secret}"));
     let mut headers = vec![
@@ -21,7 +22,7 @@ pub(super) fn send(root: u32) {
     ];
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
     let _ = abi::set_context(root);
-    let token = abi::post(&service.cluster, &headers, &body, service.timeout_ms).ok();
+    let token = abi::post(&service.cluster, &headers, &body, ASK_MS).ok();
     Vm::enter(|vm| vm.sent(&gate, token));
 }
 
@@ -34,7 +35,7 @@ pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
     }
     Vm::enter(|vm| vm.answered(&gate, token, heard));
     wake(root);
-    send(root);
+    send(root, false);
 }
 
 /// What came back of an ask.
@@ -70,14 +71,14 @@ pub(super) fn on_tick(root: u32) {
     }
     if wake(root) {
         // What they wait for may be this worker's to ask for now.
-        send(root);
+        send(root, false);
     }
     let every_ms = gate.config.service.as_ref().map_or(LOCAL_TICK_MS, |service| service.sync_ms);
     let now_ms = abi::now() / NANOS_PER_MILLI;
     if Vm::enter(|vm| vm.is_due(&gate, every_ms, now_ms)).unwrap_or(false) {
         Vm::enter(|vm| vm.tell(&gate, |teller| teller.desk.tick(teller.shared, teller.now_ms)));
         Vm::enter(|vm| vm.count_notes(&gate));
-        send(root);
+        send(root, true);
     }
 }
 

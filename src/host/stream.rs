@@ -244,7 +244,7 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
         Step::Hold => Action::Pause,
         Step::Wait => {
             Vm::enter(|vm| vm.wait(root, id));
-            service::send(root);
+            service::send(root, false);
             let _ = abi::set_context(id);
             Action::Pause
         }

@@ -10,7 +10,7 @@ use super::service::Heard;
 use super::stream::Stream;
 use crate::coding::Pool;
 use crate::config::Config;
-use crate::desk::{Desk, Sender};
+use crate::desk::{Desk, Moment, Sender};
 use crate::exchange::Teller;
 use crate::gate::Gate;
 use crate::metrics::{Admitted, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
@@ -245,10 +245,9 @@ impl Vm {
     /// Envoy has lost, with the configuration that sent it, is given up.
     pub(super) fn is_due(&mut self, gate: &Gate, every_ms: u32, now_ms: u64) -> bool {
         let from = self.sender();
-        let patience = gate.config.service.as_ref().map_or(0, |service| service.timeout_ms);
-        let patience = u64::from(patience).saturating_add(GRACE_MS);
+        let lost_ms = u64::from(ASK_MS).saturating_add(GRACE_MS);
         let office = self.office(gate);
-        if office.under_way.is_some_and(|(_, since)| now_ms.saturating_sub(since) > patience) {
+        if office.under_way.is_some_and(|(_, since)| now_ms.saturating_sub(since) > lost_ms) {
             office.under_way = None;
             office.desk.book.on_failure(&from, now_ms);
         }
@@ -260,10 +259,13 @@ impl Vm {
     }
 
     /// The next ask to the service, if one is due; `sent` then says under which token it went.
-    pub(super) fn next_ask(&mut self, gate: &Gate) -> Option<Ask> {
+    pub(super) fn next_ask(&mut self, gate: &Gate, is_tick: bool) -> Option<Ask> {
         let from = self.sender();
+        let patience_ms =
+            gate.config.service.as_ref().map_or(0, |service| service.timeout_ms.into());
+        let now_ms = abi::now() / NANOS_PER_MILLI;
         let Desk { tenants, book, .. } = &mut self.office(gate).desk;
-        book.next(tenants, &from, abi::now() / NANOS_PER_MILLI)
+        book.next(tenants, &from, Moment { now_ms, is_tick, patience_ms })
     }
 
     pub(super) fn sent(&mut self, gate: &Gate, token: Option<u32>) {
@@ -353,7 +355,10 @@ pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
 const TICK_MS: u32 = 250;
 /// The same, while calls wait for what another worker is asking for.
 const HURRY_MS: u32 = 10;
-/// How much longer than its timeout an ask may take until its answer counts as lost.
+/// For how long Envoy waits for the answer to an ask. Calls wait for `timeout_ms`; an answer that
+/// is late for them is still good for those to come. The largest `timeout_ms` is as long.
+pub(super) const ASK_MS: u32 = 10_000;
+/// How much longer than that an ask may take until its answer counts as lost.
 const GRACE_MS: u64 = 1_000;
 /// A body that comes within this time of a stream's resumption was there before it.
 const AT_ONCE_MS: u64 = 20;
