@@ -1,6 +1,7 @@
 //! Which budgets a call counts against, how much it may take of each, and what happens when one is
 //! used up. The strictest consequence wins; the answer names the budget it is for.
 
+use crate::calendar::ONCE;
 use crate::money::NanoUsd;
 use crate::price::{Tariff, Terms};
 use crate::provider::Reported;
@@ -124,23 +125,26 @@ pub fn consequence(budget: &Budget, model: Option<&str>) -> Consequence {
     if budget.shadow { Consequence::Shadow } else { real }
 }
 
-/// The status and the sentence with which a call is refused for `budget`.
+/// The status and the sentence with which a call is refused for `budget`, of which so much is used.
 #[must_use]
-pub fn refusal(tenant: &Tenant, budget: &Budget) -> (u16, String) {
+pub fn refusal(tenant: &Tenant, budget: &Budget, used: u64) -> (u16, String) {
     let (status, message) = match &budget.action {
         Action::Refuse { status, message } => (*status, message.as_str()),
         Action::Downgrade { message, .. } => (429, message.as_str()),
         Action::Warn => (429, ""),
     };
+    let once = budget.window.name == ONCE;
     let template = match (message, budget.unit) {
+        ("", Unit::Usd) if once => DEFAULT_USD_ONCE,
         ("", Unit::Usd) => DEFAULT_USD,
+        ("", _) if once => DEFAULT_ONCE,
         ("", _) => DEFAULT,
         (message, _) => message,
     };
-    (status, fill(template, tenant, budget))
+    (status, fill(template, tenant, budget, used))
 }
 
-fn fill(template: &str, tenant: &Tenant, budget: &Budget) -> String {
+fn fill(template: &str, tenant: &Tenant, budget: &Budget, used: u64) -> String {
     let number = |amount| match budget.unit {
         Unit::Usd => dollars(amount),
         _ => grouped(amount),
@@ -153,7 +157,7 @@ fn fill(template: &str, tenant: &Tenant, budget: &Budget) -> String {
         (name, _) => name,
     };
     // At the limit all of it is used, by calls that are over or under way.
-    let used = budget.used.max(budget.limit);
+    let used = used.max(budget.limit);
     [
         ("{used}", number(used)),
         ("{limit}", number(budget.limit)),
@@ -186,6 +190,8 @@ fn dollars(nanos: u64) -> String {
 }
 
 const DEFAULT: &str = "You've used your {limit} included {unit} this {window}. Upgrade for more.";
+const DEFAULT_ONCE: &str = "You've used your {limit} included {unit}. Upgrade for more.";
+const DEFAULT_USD_ONCE: &str = "You've reached your usage limit. Upgrade for more.";
 /// Says no amount: what calls cost is the operator's own business.
 const DEFAULT_USD: &str = "You've reached your usage limit for this {window}. Upgrade for more.";
 const NANOS_PER_CENT: u64 = 10_000_000;
@@ -210,6 +216,8 @@ mod tests {
             Tenant { plan: "Pro".into(), upgrade_url: "https://u".into(), ..Tenant::default() };
         let units =
             Budget { unit_name: "AI analyses".into(), ..budget(refuse(""), Unit::Units, 2_000) };
+        let window = Window { name: "once".into(), ..Window::default() };
+        let once = Budget { window, ..budget(refuse(""), Unit::Requests, 50) };
         let own = budget(
             refuse("{plan}: {used} of {limit} {unit}. {upgrade_url}"),
             Unit::Usd,
@@ -220,10 +228,11 @@ mod tests {
             (units, "You've used your 2,000 included AI analyses this month. Upgrade for more."),
             (budget(refuse(""), Unit::Tokens, 999), "You've used your 999 included tokens this month. Upgrade for more."),
             (budget(refuse(""), Unit::Usd, 5), "You've reached your usage limit for this month. Upgrade for more."),
+            (once, "You've used your 50 included requests. Upgrade for more."),
             (own, "Pro: $1,250.50 of $1,250.50 US dollars. https://u"),
         ];
         for (budget, sentence) in cases {
-            assert_eq!(refusal(&tenant, &budget), (402, sentence.to_owned()));
+            assert_eq!(refusal(&tenant, &budget, budget.used), (402, sentence.to_owned()));
         }
     }
 

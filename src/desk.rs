@@ -6,16 +6,21 @@
 //! is booked as such.
 
 mod book;
+mod own;
 mod tenants;
 
 pub use book::{Book, Moment, Sender};
+pub use own::Own;
 pub use tenants::{Known, Standing, Tenants};
 
+use std::rc::Rc;
+
 use crate::budget::{self, Consequence, Expected, Used};
+use crate::calendar::NEVER;
 use crate::config::OnFailure;
 use crate::shared::Shared;
 use crate::slice::{self, Short, Slices};
-use crate::sync::{Charge, Unit, Want};
+use crate::sync::{Budget, Charge, Unit, Want};
 
 /// What a call has been given of one budget. It is settled exactly once.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +30,6 @@ pub struct Hold {
     unit: Unit,
     /// How much is held; `None` where the call passed without.
     held: Option<u64>,
-    /// Whether the budget stands in the configuration, and no service keeps its ledger.
-    local: bool,
 }
 
 /// What is decided about a call.
@@ -89,9 +92,38 @@ pub struct Desk {
     /// What is to be told, and what has been asked.
     pub book: Book,
     slices: Slices,
+    /// Who is known of budgets that no service keeps, at a desk without one.
+    own: Option<own::Tenants>,
 }
 
 impl Desk {
+    /// A desk that no service stands behind: its budgets are those of the configuration.
+    #[must_use]
+    pub fn alone() -> Self {
+        let own = Some(own::Tenants::default());
+        Self { slices: Slices::exact(), own, ..Self::default() }
+    }
+
+    /// What the configuration says of a tenant's budgets.
+    pub fn known(
+        &mut self,
+        shared: &mut impl Shared,
+        own: &Own,
+        name: &str,
+        now_ms: u64,
+    ) -> Rc<Known> {
+        let tenants = self.own.get_or_insert_default();
+        tenants.known(shared, &mut self.slices, (own, name), now_ms)
+    }
+
+    /// Takes the number of calls whose tenants share a record, because there are too many.
+    pub const fn take_crowded(&mut self) -> u64 {
+        match &mut self.own {
+            Some(own) => own.take_crowded(),
+            None => 0,
+        }
+    }
+
     /// Decides about a call of a known tenant: all budgets that apply are taken, or none.
     pub fn admit(
         &mut self,
@@ -112,15 +144,17 @@ impl Desk {
             if !budget::applies(budget, call.feature) {
                 continue;
             }
-            if budget::warns(budget, budget.used) {
-                warned.get_or_insert_with(|| budget.id.clone());
-            }
+            let warns = budget::warns(budget, self.used(shared, budget));
             let (window, need) = (budget.window.id, call.expected.hold(budget.unit));
             let taken = self.slices.take(shared, &budget.id, window, need, now_ms);
             let leased = taken.is_ok();
+            let full = taken.is_err_and(|short| self.own.is_some() || short == Short::Empty);
+            if warns && !full {
+                warned.get_or_insert_with(|| budget.id.clone());
+            }
             match taken {
                 Ok(()) => {}
-                Err(short) if known.local || short == Short::Empty => {
+                Err(_) if full => {
                     let mut next = budget::consequence(budget, call.model);
                     if matches!(next, Consequence::Downgrade(_)) && !call.can_change {
                         next = Consequence::Refuse;
@@ -146,21 +180,22 @@ impl Desk {
                 window,
                 unit: budget.unit,
                 held: leased.then_some(need),
-                local: known.local,
             });
         }
         let culprit = strictest.as_ref().and_then(|&(_, at)| known.tenant.budgets.get(at));
         match (strictest.map(|(consequence, _)| consequence), culprit) {
             (Some(Consequence::Refuse), Some(budget)) => {
                 self.release(shared, holds);
-                let (status, message) = budget::refusal(&known.tenant, budget);
-                let ends = known.ends_ms(budget).saturating_sub(now_ms);
+                let used = self.used(shared, budget);
+                let (status, message) = budget::refusal(&known.tenant, budget, used);
+                let ends = known.ends_ms(budget);
                 Verdict::Refuse(Refused {
                     budget: Some(budget.id.clone()),
                     status,
                     code: "budget_exceeded",
                     message,
-                    retry_after: Some(ends.div_ceil(1_000)),
+                    retry_after: (ends < NEVER)
+                        .then(|| ends.saturating_sub(now_ms).div_ceil(1_000)),
                 })
             }
             _ if waits => {
@@ -180,6 +215,14 @@ impl Desk {
         }
     }
 
+    /// What of a budget was used or is held, as far as that is known here.
+    fn used(&self, shared: &impl Shared, budget: &Budget) -> u64 {
+        let lease = || slice::Lease::of(shared, &budget.id);
+        let lease = self.own.as_ref().and_then(|_| lease());
+        let lease = lease.filter(|lease| lease.window == budget.window.id);
+        lease.map_or(budget.used, |lease| lease.used())
+    }
+
     /// Settles what a call has been given with what it used, and tells what it is charged.
     pub fn settle(
         &mut self,
@@ -188,14 +231,14 @@ impl Desk {
         used: &Used,
     ) -> Vec<Charge> {
         let mut charges = Vec::with_capacity(holds.len());
-        for Hold { budget, window, unit, held, local } in holds {
+        for Hold { budget, window, unit, held } in holds {
             let amount = used.amount(unit);
             let beyond = match held {
                 Some(held) => self.slices.put(shared, &budget, window, held, amount),
                 None => amount,
             };
-            if local && beyond > 0 {
-                // Where this fails, the overrun is not made up for; it stands in the row.
+            if self.own.is_some() && beyond > 0 {
+                // Where this fails, the overrun is not made up for.
                 let _ = slice::owe(shared, &budget, window, beyond);
             }
             charges.push(Charge { budget, window, amount, beyond });
@@ -216,10 +259,11 @@ impl Desk {
     /// Gives back what is not likely to be used, and asks for more where a lease is low.
     pub fn tick(&mut self, shared: &mut impl Shared, now_ms: u64) {
         self.book.lend_again(shared, now_ms);
-        for activity in self.slices.tick(shared) {
-            if self.tenants.is_local(&activity.budget) {
-                continue;
-            }
+        let active = self.slices.tick(shared);
+        if self.own.is_some() {
+            return;
+        }
+        for activity in active {
             let slice::Activity { budget, window, pace, idle } = activity;
             if idle {
                 let since = now_ms.saturating_sub(IDLE_MS);

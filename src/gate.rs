@@ -4,6 +4,7 @@ use core::cell::RefCell;
 use std::rc::Rc;
 
 use crate::config::{By, Config};
+use crate::desk::Own;
 use crate::money::NanoUsd;
 use crate::price::{Book, BookError, Override, OverrideError, Prices};
 use crate::provider::{Api, Places, Route, provider_at, route};
@@ -17,6 +18,8 @@ pub struct Gate {
     pub config: Config,
     /// What calls cost.
     pub prices: Prices,
+    /// The budgets of the configuration, if it has any.
+    pub own: Option<Own>,
     /// What answers are asked for.
     pub places: Places,
     questions: RefCell<Vec<(Api, Rc<Questions>)>>,
@@ -69,6 +72,7 @@ impl Gate {
             questions: RefCell::default(),
             prices: Prices::new(book, overrides),
             places: Places::default(),
+            own: Own::of(&config),
             config,
         })
     }
@@ -89,7 +93,7 @@ impl Gate {
     /// Whether calls are decided by budgets, so that their requests wait for their bodies.
     #[must_use]
     pub const fn decides(&self) -> bool {
-        self.config.service.is_some()
+        self.config.service.is_some() || self.own.is_some()
     }
 
     /// Whether any rule wants to know the cluster.

@@ -15,6 +15,7 @@
 )]
 
 pub mod budget;
+pub mod calendar;
 pub mod coding;
 pub mod config;
 pub mod desk;
@@ -32,6 +33,7 @@ pub mod provider;
 pub mod record;
 pub mod refusal;
 pub mod request;
+pub mod rule;
 pub mod shared;
 pub mod slice;
 pub mod sse;

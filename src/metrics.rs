@@ -79,6 +79,8 @@ pub const UNHELD: &str = "tollgate_unheld_total";
 
 /// The counter of calls that passed without a lease because the quota service was away.
 pub const UNLEASED: &str = "tollgate_unleased_total";
+/// The counter of calls that were counted in a record which tenants share, because they are too many.
+pub const CROWDED: &str = "tollgate_crowded_total";
 /// The counter of calls whose rows were dropped because the quota service was away for too long.
 pub const ROWS_LOST: &str = "tollgate_rows_lost_total";
 

@@ -9,6 +9,9 @@
 //! its pace while there is plenty, and exactly one hold when the lease is short, so that the last
 //! of a budget is never stuck with a worker that does not need it. A change that loses its races is
 //! not made: what was to be given back stays in the slice until the next tick.
+//!
+//! A budget that no service keeps is one lease of its whole limit, opened once in a window, and
+//! nothing of it is drawn ahead.
 
 mod lease;
 
@@ -22,6 +25,8 @@ use lease::{back, cover, draw};
 #[derive(Debug, Default)]
 pub struct Slices {
     slices: BTreeMap<String, Slice>,
+    /// Whether nothing is drawn ahead.
+    exact: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,6 +60,20 @@ pub struct Activity {
 }
 
 impl Slices {
+    /// Slices that draw nothing ahead: what is in the lease is what no call holds.
+    #[must_use]
+    pub const fn exact() -> Self {
+        Self { slices: BTreeMap::new(), exact: true }
+    }
+
+    /// Lets go of a slice of another calendar: of a window that begins after `window`, which is the
+    /// one that counts.
+    pub fn begin(&mut self, budget: &str, window: u64) {
+        if self.slices.get(budget).is_some_and(|slice| slice.window > window) {
+            self.slices.remove(budget);
+        }
+    }
+
     /// Takes `need` for one call.
     ///
     /// # Errors
@@ -129,7 +148,7 @@ impl Slices {
     pub fn tick(&mut self, shared: &mut impl Shared) -> Vec<Activity> {
         let mut active = Vec::with_capacity(self.slices.len());
         self.slices.retain(|budget, slice| {
-            slice.pace = slice.pace.saturating_add(slice.taken) / 2;
+            slice.pace = if self.exact { 0 } else { slice.pace.saturating_add(slice.taken) / 2 };
             slice.idle = if slice.taken == 0 { slice.idle.saturating_add(1) } else { 0 };
             slice.taken = 0;
             slice.give_back(shared, budget);

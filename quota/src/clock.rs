@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jiff::Timestamp;
+use tollgate::calendar::timestamp;
 
 /// A clock that never runs backwards.
 #[derive(Debug, Default)]
@@ -33,10 +34,4 @@ impl Clock {
     pub fn now(&self) -> Timestamp {
         timestamp(self.now_ms())
     }
-}
-
-/// The time `ms` milliseconds after 1970, or the end of time where that is beyond it.
-#[must_use]
-pub fn timestamp(ms: i64) -> Timestamp {
-    Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
 }

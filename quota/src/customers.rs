@@ -6,13 +6,9 @@
 use std::{collections::BTreeMap, env, fmt};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use tollgate::{
-    money::NanoUsd,
-    sync::{Action, Unit},
-};
+use tollgate::{calendar, money::NanoUsd, rule::Rule};
 
 pub use self::parse::Fault;
-use crate::calendar::{self, Cycle};
 
 mod parse;
 
@@ -81,28 +77,6 @@ pub struct Since {
     pub from: Option<Date>,
     /// The plan's name.
     pub plan: String,
-}
-
-/// One budget of a plan or of a customer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// The name among the budgets of one customer: the `id` in the file, else `usd-month` or
-    /// `summaries.usd-month`.
-    pub key: String,
-    /// The feature whose calls count, or `None` for all.
-    pub feature: Option<String>,
-    /// What is counted.
-    pub unit: Unit,
-    /// The most in a window.
-    pub limit: u64,
-    /// When it begins anew.
-    pub cycle: Cycle,
-    /// Percentages of the limit that give a warning and an alert.
-    pub warn_at: Vec<u32>,
-    /// What happens at the limit.
-    pub action: Action,
-    /// Whether that is only recorded.
-    pub shadow: bool,
 }
 
 /// Who is told when something is used up or costs too much.
@@ -214,27 +188,8 @@ impl Customer {
     }
 
     /// The id of a budget in the protocol, unique over all customers.
-    ///
-    /// It names the unit and the cycle even where the file gives an id: amounts of another unit
-    /// must not be added to the same balance.
     #[must_use]
     pub fn budget_id(&self, rule: &Rule) -> String {
-        let kind = kind(rule.unit, rule.cycle);
-        let name = rule.key.strip_suffix(&kind).map(|name| name.trim_end_matches('.'));
-        match name.unwrap_or(&rule.key) {
-            "" => format!("{}/{kind}", self.id),
-            name => format!("{}/{name}.{kind}", self.id),
-        }
+        format!("{}/{}", self.id, rule.name())
     }
-}
-
-/// What a budget counts and how long, such as `usd-month`.
-fn kind(unit: Unit, cycle: Cycle) -> String {
-    let unit = match unit {
-        Unit::Usd => "usd",
-        Unit::Tokens => "tokens",
-        Unit::Requests => "requests",
-        Unit::Units => "units",
-    };
-    format!("{unit}-{}", cycle.label())
 }

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::QueryBuilder;
+use tollgate::calendar::{hour_of, timestamp};
 
 use crate::{
-    calendar,
     call::Call,
-    clock::timestamp,
     customers::Book,
     store::{Db, StoreError, Tx, column},
 };
@@ -81,7 +80,7 @@ pub async fn book(
         if !left.remove(&entry.call.id) {
             continue;
         }
-        let hour = calendar::hour_of(&report.book.business.zone, entry.began_ms);
+        let hour = hour_of(&report.book.business.zone, entry.began_ms);
         hours.entry(entry.key(hour)).or_default().add(entry.call);
         if let Some(cost) = entry.call.cost.filter(|_| !entry.customer.is_empty()) {
             let spent = booked.spent.entry(entry.customer.to_owned()).or_default();

@@ -8,7 +8,6 @@
 pub mod acquaintance;
 pub mod alert;
 pub mod auth;
-pub mod calendar;
 pub mod call;
 pub mod clock;
 pub mod customers;

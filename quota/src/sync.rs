@@ -8,13 +8,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sqlx::Row as _;
+use tollgate::calendar::window_of;
 use tollgate::sync::{Answer, Ask, Charge, Grant, Return, VERSION, Want};
 
 use crate::{
     acquaintance::News,
     alert,
     auth::{digest, hex},
-    calendar::window_of,
     call::{Call, MAX_AMOUNT},
     customers::Book,
     ledger::{self, Report},

@@ -1,11 +1,14 @@
 //! A customer as a gateway needs to know it.
 
 use jiff::Timestamp;
-use tollgate::sync::{self, Tenant, Unit};
+use tollgate::{
+    calendar::window_of,
+    rule::Rule,
+    sync::{self, Tenant, Unit},
+};
 
 use crate::{
-    calendar::window_of,
-    customers::{Book, Customer, Rule},
+    customers::{Book, Customer},
     lending,
     store::{StoreError, Tx},
 };

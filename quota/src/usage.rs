@@ -10,12 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tollgate::sync::Unit;
+use tollgate::{calendar::window_of, rule::Rule, sync::Unit};
 
 use crate::{
     auth,
-    calendar::window_of,
-    customers::{Book, Customer, Rule},
+    customers::{Book, Customer},
     lending,
     state::Shared,
     store::StoreError,
@@ -52,6 +51,8 @@ struct SeenBudget {
     left: Option<u64>,
     /// In whole percent of the limit, rounded down.
     used_percent: u64,
+    /// Missing where it never does.
+    #[serde(skip_serializing_if = "String::is_empty")]
     resets_at: String,
 }
 

@@ -7,13 +7,15 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
-use crate::{price::Priced, who::Source};
+use jiff::tz::TimeZone;
+
+use crate::{price::Priced, rule::Rule, who::Source};
 
 mod error;
 mod log_field;
 mod raw;
 mod rule;
-mod shape;
+pub(crate) mod shape;
 mod validate;
 mod wire;
 
@@ -47,6 +49,10 @@ pub struct Config {
     pub metrics: Metrics,
     /// The quota service, if there is one. Default: none.
     pub service: Option<Service>,
+    /// Budgets that are kept without a service: there are none beside one. Default: none.
+    pub budgets: Vec<OwnBudget>,
+    /// Where the days of these budgets begin. Default: UTC.
+    pub time_zone: TimeZone,
     /// Who answers where; the first rule that applies wins. Default: none.
     pub providers: Vec<ProviderRule>,
     /// Prices that count for more than the built-in ones. Default: none.
@@ -134,6 +140,41 @@ pub struct PriceOverride {
     pub model: String,
     /// Nano-dollars per million units, or per hour of audio. There is at least one.
     pub rates: BTreeMap<Priced, u64>,
+}
+
+/// A budget that stands in the configuration, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnBudget {
+    /// Whose calls count.
+    pub whose: Whose,
+    /// How much they may use, and what happens then.
+    pub rule: Rule,
+    /// How its `units` are called in front of people, or nothing.
+    pub unit_name: String,
+    /// Where more can be bought, or nothing.
+    pub upgrade_url: String,
+}
+
+impl OwnBudget {
+    /// The tenant that it names, if it names one.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        match &self.whose {
+            Whose::Tenant(name) => Some(name),
+            Whose::All | Whose::Each => None,
+        }
+    }
+}
+
+/// Whose calls count against a budget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All calls, together.
+    All,
+    /// Each tenant's by themselves.
+    Each,
+    /// This tenant's.
+    Tenant(String),
 }
 
 impl Config {

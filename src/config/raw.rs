@@ -9,12 +9,17 @@ use serde::Deserialize;
 
 #[cfg(feature = "schema")]
 use super::LogField;
+mod budget;
+
+pub(super) use budget::RawBudget;
+
 use super::{
     MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
     shape::{Object, Pairs, Word, whole},
 };
 #[cfg(feature = "schema")]
 use crate::price::Priced;
+use crate::rule::Dollars;
 
 /// The configuration of the Tollgate filter. Every field is optional.
 #[derive(Debug, Deserialize)]
@@ -45,6 +50,11 @@ pub(super) struct Raw {
     pub(super) metrics: Object<RawMetrics>,
     /// The quota service that keeps customers, budgets and the ledger.
     pub(super) service: Option<Object<RawService>>,
+    /// Budgets that this filter keeps by itself, for one Envoy process. They are not for use beside
+    /// `service`, which has its own.
+    pub(super) budgets: Vec<Object<RawBudget>>,
+    /// Where the days of `budgets` begin: a name of the IANA database, such as `Europe/Berlin`.
+    pub(super) time_zone: String,
     /// Rules that say who answers at a host or in a cluster. They count for more than what the path
     /// and the host say by themselves; the first that applies wins.
     pub(super) providers: Vec<Object<RawProvider>>,
@@ -65,6 +75,8 @@ impl Default for Raw {
             access_log: RawAccessLog::All(All::All),
             metrics: Object(RawMetrics::default()),
             service: None,
+            budgets: Vec::new(),
+            time_zone: "UTC".to_owned(),
             providers: Vec::new(),
             prices: Vec::new(),
         }
@@ -257,17 +269,6 @@ pub(super) struct RawPrice {
     /// Dollars per million units, by unit; of `audio_ms`, dollars per hour.
     #[cfg_attr(feature = "schema", schemars(schema_with = "rates"))]
     pub(super) rates: Pairs<Dollars>,
-}
-
-/// Dollars, written as text (`"0.0375"`) or as a number.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema))]
-#[serde(untagged, expecting = "must be dollars, such as \"0.25\"")]
-pub(super) enum Dollars {
-    /// Exact.
-    Text(String),
-    /// As exact as a double prints.
-    Number(f64),
 }
 
 /// The schema of the rates: one optional member per unit.

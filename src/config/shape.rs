@@ -20,7 +20,7 @@ use serde::{
 // configuration is a mistake, not a short form.
 #[derive(Debug)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent, inline))]
-pub(super) struct Object<T>(pub(super) T);
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -47,7 +47,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
 // What serde derives for an enum calls a number in its place a fault of the JSON.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent, inline))]
-pub(super) struct Word<T>(pub(super) T);
+pub(crate) struct Word<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Word<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -71,7 +71,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for WordVisitor<T> {
 
 /// The members of a JSON object as written, so that one given twice can be seen.
 #[derive(Debug)]
-pub(super) struct Pairs<T>(pub(super) Vec<(String, T)>);
+pub(crate) struct Pairs<T>(pub(crate) Vec<(String, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -97,14 +97,25 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for PairsVisitor<T> {
     }
 }
 
-/// Reads a whole number from any JSON number that is one.
-pub(super) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-    from.deserialize_any(Whole)
+// A whole number, read as [`whole`] does.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(transparent, inline))]
+pub(crate) struct Whole(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        whole(from).map(Self)
+    }
 }
 
-struct Whole;
+/// Reads a whole number from any JSON number that is one.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    from.deserialize_any(WholeVisitor)
+}
 
-impl Visitor<'_> for Whole {
+struct WholeVisitor;
+
+impl Visitor<'_> for WholeVisitor {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,7 @@
 use super::*;
+use crate::calendar::Cycle;
 use crate::price::Priced;
+use crate::sync::{self, Action};
 use crate::usage::Unit;
 use crate::who::{Origin, Pointer, San};
 
@@ -29,6 +31,15 @@ fn every_field_is_read() {
                 "max_series": 500,
                 "max_values": {"tenant": 1, "feature": 2, "model": 3}
             },
+            "budgets": [
+                {"tenant": "*", "limit": {"requests": 5.0}, "window": "minute", "action": "refuse"},
+                {"tenant": "acme", "id": "guard", "feature": "chat", "limit": {"usd": "30.5"},
+                 "window": "quarter", "anchor_day": 31, "anchor_month": 2, "warn_at": [50.0], "shadow": true,
+                 "action": {"downgrade": {"models": {"gpt-5": "gpt-5-mini"}, "message": "No."}}},
+                {"limit": {"units": 7}, "unit_name": "reports", "window": "week", "week_begins": "sunday",
+                 "action": {"refuse": {"status": 402}}, "upgrade_url": "https://u"}
+            ],
+            "time_zone": "Europe/Berlin",
             "providers": [
                 {"host": "*.LLM.internal", "provider": "openai", "api": "openai"},
                 {"cluster": "gpu", "provider": "my-vllm"}
@@ -60,6 +71,35 @@ fn every_field_is_read() {
     let metrics =
         Metrics { enabled: false, max_series: 500, max_tenants: 1, max_features: 2, max_models: 3 };
     assert_eq!(config.metrics, metrics);
+    assert_eq!(config.time_zone.iana_name(), Some("Europe/Berlin"));
+    let [each, acme, all] = &config.budgets[..] else { panic!("{:?}", config.budgets) };
+    assert_eq!(
+        (&each.whose, &acme.whose, &all.whose),
+        (&Whose::Each, &Whose::Tenant("acme".into()), &Whose::All)
+    );
+    let cycles = [each, acme, all].map(|budget| budget.rule.cycle);
+    let first = jiff::civil::Weekday::Sunday;
+    assert_eq!(
+        cycles,
+        [Cycle::Minute, Cycle::Quarter { month: 2, day: 31 }, Cycle::Week { first }]
+    );
+    let limits = [each, acme, all].map(|budget| (budget.rule.unit, budget.rule.limit));
+    assert_eq!(
+        limits,
+        [(sync::Unit::Requests, 5), (sync::Unit::Usd, 30_500_000_000), (sync::Unit::Units, 7)]
+    );
+    assert_eq!((&each.rule.warn_at[..], &acme.rule.warn_at[..]), (&[80, 100][..], &[50][..]));
+    assert_eq!((acme.rule.feature.as_deref(), acme.rule.shadow), (Some("chat"), true));
+    let models = [("gpt-5".to_owned(), "gpt-5-mini".to_owned())].into();
+    let actions = [
+        Action::Refuse { status: 429, message: String::new() },
+        Action::Downgrade { models, message: "No.".into() },
+        Action::Refuse { status: 402, message: String::new() },
+    ];
+    assert_eq!([each, acme, all].map(|budget| budget.rule.action.clone()), actions);
+    let names = [each, acme, all].map(|budget| budget.rule.name());
+    assert_eq!(names, ["requests-minute", "guard.usd-quarter", "units-week"]);
+    assert_eq!((all.unit_name.as_str(), all.upgrade_url.as_str()), ("reports", "https://u"));
     assert!(config.providers[0].applies("a.llm.internal:80", ""));
     assert_eq!(config.providers[0].api, Some(Family::OpenAi));
     assert!(config.providers[1].applies("", "gpu"));
@@ -159,7 +199,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `service`, `providers`, `prices`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`"),
         (r#"{"service": {}}"#,    "`service.cluster` must be given"),
         (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
         (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),
@@ -203,6 +243,32 @@ fn faults_name_the_field_and_what_it_must_be() {
         (r#"{"strip": ["Host"]}"#, "`strip[0]` must be the name of a request header that does not frame or route it"),
         (r#"{"metrics": {"max_series": 99}}"#, "`metrics.max_series` must be 100 to 1000000"),
         (r#"{"metrics": {"max_values": {"model": 0}}}"#, "`metrics.max_values.model` must be 1 to 1000000"),
+        (r#"{"time_zone": "Mars/Base"}"#, "`time_zone` must be a name of the IANA database, such as Europe/Berlin"),
+        (r#"{"budgets": [{"limit": {"usd": 1}}]}"#, "`budgets[0].window` must be given"),
+        (r#"{"budgets": [{"window": "day"}]}"#, "`budgets[0].limit` must be given"),
+        (r#"{"budgets": [{"limit": 5, "window": "day"}]}"#, "`budgets[0].limit` must be an object, not `5`"),
+        (r#"{"budgets": [{"limit": {"usd": 1}, "window": "fortnight"}]}"#, "`budgets[0].window` must be one of `minute`, `hour`, `day`, `week`, `month`, `quarter`, `year`, `once`, not `fortnight`"),
+        (r#"{"budgets": [{"limit": {"usd": 1}, "window": "day", "tenants": "a"}]}"#, "`budgets[0].tenants` must be one of the fields `tenant`, `id`, `feature`, `limit`, `unit_name`, `window`, `anchor_day`, `anchor_month`, `week_begins`, `warn_at`, `action`, `upgrade_url`, `shadow`"),
+        (r#"{"budgets": [{"limit": {}, "window": "day"}]}"#, "`budgets[0].limit` must have exactly one of `usd`, `tokens`, `requests` and `units`"),
+        (r#"{"budgets": [{"limit": {"usd": 1, "tokens": 1}, "window": "day"}]}"#, "`budgets[0].limit` must have exactly one of `usd`, `tokens`, `requests` and `units`"),
+        (r#"{"budgets": [{"limit": {"usd": "-1"}, "window": "day"}]}"#, r#"`budgets[0].limit.usd` must be US dollars such as "49" or "0.25", at most 1000000"#),
+        (r#"{"budgets": [{"limit": {"tokens": 1.5}, "window": "day"}]}"#, "`budgets[0].limit.tokens` must be a whole number, not floating point `1.5`"),
+        (r#"{"budgets": [{"limit": {"tokens": 1e16}, "window": "day"}]}"#, "`budgets[0].limit` must be at most 1000000000000000"),
+        (r#"{"budgets": [{"tenant": "a ", "limit": {"tokens": 1}, "window": "day"}]}"#, "`budgets[0].tenant` must be `*`, or 1 to 128 bytes without control characters, and no blank at either end"),
+        (r#"{"budgets": [{"id": "a/b", "limit": {"tokens": 1}, "window": "day"}]}"#, "`budgets[0].id` must be 1 to 128 characters, without `/`, spaces or control characters"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "anchor_day": 1}]}"#, "`budgets[0].anchor_day` is of use with `month`, `quarter` and `year` only"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "year", "anchor_day": 32, "anchor_month": 13}]}"#, "`budgets[0].anchor_day` must be 1 to 31; `budgets[0].anchor_month` must be 1 to 12"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "month", "anchor_month": 2, "week_begins": "sunday"}]}"#, "`budgets[0].anchor_month` is of use with `quarter` and `year` only; `budgets[0].week_begins` is of use with `week` only"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "week", "week_begins": 7}]}"#, "`budgets[0].week_begins` must be a string, not `7`"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "warn_at": [80, 0]}]}"#, "`budgets[0].warn_at[1]` must be 1 to 1000, in percent"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": "stop"}]}"#, r#"`budgets[0].action` must be `warn`, `refuse`, `{refuse: ..}` or `{downgrade: ..}`, not string "stop""#),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": {}}]}"#, "`budgets[0].action` must have exactly one of `refuse` and `downgrade`"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": {"refuse": {"status": 500}}}]}"#, "`budgets[0].action.refuse.status` must be 402, 403 or 429"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": {"refuse": {"text": ""}}}]}"#, "`budgets[0].action.refuse.text` must be one of the fields `status` or `message`"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": {"downgrade": {"models": {}}}}]}"#, "`budgets[0].action.downgrade.models` must name a model"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": {"downgrade": {"models": {"a": "b", "a": "c"}}}}]}"#, "`budgets[0].action.downgrade.models.a` must be given once, and neither name may be empty"),
+        (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day"}, {"limit": {"tokens": 2}, "window": "day"}]}"#, "`budgets[1]` must have an `id` of its own: there is a `tokens-day` already"),
+        (r#"{"service": {"cluster": "q"}, "budgets": [{"limit": {"tokens": 1}, "window": "day"}]}"#, "`budgets` must not stand beside `service`: its budgets are in customers.yaml"),
         (r#"{"providers": [{"provider": "b"}]}"#, "`providers[0]` must have exactly one of `host` and `cluster`"),
         (r#"{"providers": [{"host": "a:443", "provider": "b"}]}"#, "`providers[0].host` must be a host without a port, or `*.` and one"),
         (r#"{"providers": [{"cluster": "", "provider": "b"}]}"#, "`providers[0].cluster` must be the name of a cluster"),

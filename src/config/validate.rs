@@ -5,6 +5,8 @@
 use core::ops::RangeInclusive;
 use std::collections::BTreeSet;
 
+use jiff::tz::TimeZone;
+
 use super::{
     Anonymous, Config, ConfigError, LogField, Metrics,
     error::Faults,
@@ -18,6 +20,7 @@ use self::{
     source::sources,
 };
 
+mod budget;
 mod rule;
 mod service;
 mod source;
@@ -44,6 +47,7 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         );
         faults.add("tenant", must);
     }
+    let budgets = budget::budgets(raw.budgets, raw.service.is_some(), faults);
     Config {
         tenant: sources("tenant", raw.tenant, faults),
         feature: sources("feature", raw.feature, faults),
@@ -59,6 +63,8 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         ),
         access_log: access_log(raw.access_log, faults),
         metrics: metrics(&raw.metrics.0, faults),
+        budgets,
+        time_zone: time_zone(&raw.time_zone, faults),
         service: raw.service.map(|raw| service::service(raw.0, faults)),
         providers: providers(raw.providers, faults),
         prices: prices(raw.prices, faults),
@@ -77,6 +83,13 @@ fn anonymous(raw: RawAnonymous, faults: &mut Faults) -> Anonymous {
             Anonymous::Tenant(name)
         }
     }
+}
+
+fn time_zone(raw: &str, faults: &mut Faults) -> TimeZone {
+    TimeZone::get(raw).unwrap_or_else(|_| {
+        faults.add("time_zone", "must be a name of the IANA database, such as Europe/Berlin");
+        TimeZone::UTC
+    })
 }
 
 fn strip(raw: &[String], faults: &mut Faults) -> Vec<String> {

@@ -11,13 +11,13 @@ use crate::sync::{Budget, Tenant};
 /// A customer, and since when it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Known {
-    /// What the service said of it.
+    /// What the service said of it, or what the configuration says.
     pub tenant: Tenant,
     /// When, in milliseconds of this machine's clock.
     pub told_ms: u64,
-    /// Whether it is the configuration that says so.
-    #[serde(default)]
-    pub local: bool,
+    /// Whether it shares its records with other tenants, because there are too many.
+    #[serde(skip)]
+    pub crowded: bool,
 }
 
 impl Known {
@@ -33,7 +33,7 @@ impl Known {
     }
 
     /// Whether none of its windows is over.
-    fn is_current(&self, now_ms: u64) -> bool {
+    pub(super) fn is_current(&self, now_ms: u64) -> bool {
         self.tenant.budgets.iter().all(|budget| now_ms < self.ends_ms(budget))
     }
 }
@@ -56,7 +56,6 @@ pub struct Tenants {
     unknown: BTreeMap<String, u64>,
     /// Names to be asked for.
     asks: BTreeSet<String>,
-    local: BTreeSet<String>,
 }
 
 impl Tenants {
@@ -107,21 +106,12 @@ impl Tenants {
     /// Learns what the service says of a name, for all workers.
     pub fn learn(&mut self, shared: &mut impl Shared, tenant: Tenant, now_ms: u64) {
         let name = tenant.name.clone();
-        let known = Rc::new(Known { tenant, told_ms: now_ms, local: false });
+        let known = Rc::new(Known { tenant, told_ms: now_ms, crowded: false });
         if let Ok(text) = serde_json::to_vec(&*known) {
             // Where too many races are lost, the other workers ask for themselves.
             let _ = update(shared, &key(&name), |_| (Some(text.clone()), ()));
         }
         self.keep(name, known, Version(0));
-    }
-
-    /// Learns what the configuration says of a name, for this worker.
-    pub fn learn_local(&mut self, known: Known) -> Rc<Known> {
-        let name = known.tenant.name.clone();
-        self.local.extend(known.tenant.budgets.iter().map(|budget| budget.id.clone()));
-        let known = Rc::new(Known { local: true, ..known });
-        self.keep(name, Rc::clone(&known), Version(0));
-        known
     }
 
     /// Learns that no customer has a name.
@@ -130,12 +120,6 @@ impl Tenants {
             self.unknown.clear();
         }
         self.unknown.insert(name, now_ms.saturating_add(UNKNOWN_MS));
-    }
-
-    /// Whether a budget stands in the configuration.
-    #[must_use]
-    pub fn is_local(&self, budget: &str) -> bool {
-        self.local.contains(budget)
     }
 
     fn load(&mut self, shared: &impl Shared, name: &str) -> Option<Rc<Known>> {

@@ -16,7 +16,7 @@ fn tenant(budgets: Vec<Budget>) -> Tenant {
 }
 
 fn known(budgets: Vec<Budget>) -> Known {
-    Known { tenant: tenant(budgets), told_ms: 0, local: false }
+    Known { tenant: tenant(budgets), told_ms: 0, crowded: false }
 }
 
 fn call(tokens: u64) -> Call<'static> {
@@ -133,15 +133,14 @@ fn the_strictest_consequence_wins() {
         (vec![shadow.clone(), budget("w", Action::Warn, 0)], "warn w"),
         (vec![budget("d", downgrade.clone(), 0), budget("w", Action::Warn, 0)], "small d"),
         (vec![budget("d", downgrade, 0), budget("r", refuse(), 0), shadow], "refuse r"),
-        (vec![Budget { warn_at: vec![80], used: 8, ..budget("h", refuse(), 10) }], "warn h"),
+        (vec![Budget { warn_at: vec![80], used: 80, ..budget("h", refuse(), 100) }], "warn h"),
     ];
     for (budgets, expected) in lists {
-        let (mut desk, mut store) = (Desk::default(), Store::default());
-        let known = Known { local: true, ..known(budgets) };
+        let (mut desk, mut store) = (Desk::alone(), Store::default());
+        let known = known(budgets);
         for budget in &known.tenant.budgets {
-            let amount = budget.limit.saturating_sub(budget.used);
-            let loan = slice::Loan { window: 1, amount: amount * 9, left: 0, until_ms: 60_000 };
-            slice::open(&mut store, &budget.id, loan).unwrap();
+            slice::open(&mut store, &budget.id, 1, budget.limit, 60_000).unwrap();
+            slice::owe(&mut store, &budget.id, 1, budget.used).unwrap();
         }
         let shown = match desk.admit(&mut store, &known, call(5), OnFailure::Allow, 0) {
             Verdict::Pass(_, Some(Mark::Warn(id))) => format!("warn {id}"),
@@ -156,10 +155,10 @@ fn the_strictest_consequence_wins() {
 
 #[test]
 fn a_model_that_cannot_be_changed_any_more_is_refused() {
-    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let (mut desk, mut store) = (Desk::alone(), Store::default());
     let models = [("big".to_owned(), "small".to_owned())].into();
     let action = Action::Downgrade { models, message: String::new() };
-    let known = Known { local: true, ..known(vec![budget("d", action, 0)]) };
+    let known = known(vec![budget("d", action, 0)]);
     let late = Call { can_change: false, ..call(5) };
     assert_eq!(code(&desk.admit(&mut store, &known, late, OnFailure::Allow, 0)), "budget_exceeded");
 }
@@ -357,4 +356,128 @@ fn rows_beyond_what_can_be_kept_are_counted() {
     assert_eq!(desk.book.take_counts(), (1, 0));
     let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
     assert_eq!((ask.rows.len(), ask.seq), (1_000, 1));
+}
+
+/// Budgets of the configuration, with UTC days.
+fn own(budgets: &str) -> Own {
+    let json = format!(r#"{{"budgets": {budgets}}}"#);
+    Own::of(&crate::config::Config::parse(json.as_bytes()).unwrap()).unwrap()
+}
+
+/// What becomes of a call at a desk without a service: the budget that refuses it, or nothing.
+fn refused(desk: &mut Desk, store: &mut Store, own: &Own, (name, now_ms): (&str, u64)) -> String {
+    let known = desk.known(store, own, name, now_ms);
+    match desk.admit(store, &known, call(1), OnFailure::Allow, now_ms) {
+        Verdict::Pass(holds, _) => {
+            desk.settle(store, holds, &Used { tokens: 1, ..Used::default() });
+            String::new()
+        }
+        Verdict::Refuse(refused) => refused.budget.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn budgets_of_the_configuration_are_for_whom_it_says() {
+    let own = own(
+        r#"[{"tenant": "*", "limit": {"requests": 1}, "window": "day", "action": "refuse"},
+            {"tenant": "big", "limit": {"requests": 2}, "window": "day", "action": "refuse"},
+            {"tenant": "a", "id": "mine", "limit": {"requests": 1}, "window": "once", "action": "refuse"},
+            {"limit": {"requests": 6}, "window": "month", "action": "refuse"},
+            {"feature": "other", "limit": {"requests": 0}, "window": "day", "action": "refuse"}]"#,
+    );
+    let mut store = Store::default();
+    let (mut one, mut two) = (Desk::alone(), Desk::alone());
+    #[rustfmt::skip]
+    let calls = [
+        ("big", ""), ("big", ""), ("big", "requests-day/big"),
+        ("a", ""), ("a", "requests-day/a"),
+        ("b", ""), ("b", "requests-day/b"),
+        ("c", ""), ("d", ""), ("e", "requests-month"),
+    ];
+    for (at, (name, expected)) in calls.into_iter().enumerate() {
+        let desk = if at % 2 == 0 { &mut one } else { &mut two };
+        assert_eq!(refused(desk, &mut store, &own, (name, 0)), expected, "{at} {name}");
+    }
+    let next_day = 86_400_000;
+    assert_eq!(refused(&mut one, &mut store, &own, ("a", next_day)), "mine.requests-once/a");
+    assert_eq!(refused(&mut two, &mut store, &own, ("b", next_day)), "requests-month");
+    assert_eq!(refused(&mut two, &mut store, &own, ("b", 32 * next_day)), "");
+}
+
+#[test]
+fn a_new_window_is_a_new_lease_and_a_late_end_does_not_touch_it() {
+    let own = own(r#"[{"limit": {"tokens": 10}, "window": "minute", "action": "refuse"}]"#);
+    let (mut desk, mut store) = (Desk::alone(), Store::default());
+    let known = desk.known(&mut store, &own, "a", 59_000);
+    let late = passed(desk.admit(&mut store, &known, call(10), OnFailure::Allow, 59_000));
+    let Verdict::Refuse(full) = desk.admit(&mut store, &known, call(1), OnFailure::Allow, 59_000)
+    else {
+        panic!()
+    };
+    assert_eq!(full.retry_after, Some(1));
+    let known = desk.known(&mut store, &own, "a", 60_000);
+    let holds = passed(desk.admit(&mut store, &known, call(4), OnFailure::Allow, 60_000));
+    desk.settle(&mut store, late, &Used { tokens: 99, ..Used::default() });
+    desk.settle(&mut store, holds, &Used { tokens: 4, ..Used::default() });
+    assert_eq!(slice::Lease::of(&store, "tokens-minute").unwrap().available, 6);
+}
+
+#[test]
+fn what_a_call_uses_beyond_its_hold_is_made_up_for() {
+    let own = own(r#"[{"limit": {"tokens": 100}, "window": "day", "action": "refuse"}]"#);
+    let (mut desk, mut store) = (Desk::alone(), Store::default());
+    let mut hold = |desk: &mut Desk, tokens| {
+        let known = desk.known(&mut store, &own, "a", 0);
+        desk.admit(&mut store, &known, call(tokens), OnFailure::Allow, 0)
+    };
+    let (first, second) = (passed(hold(&mut desk, 60)), passed(hold(&mut desk, 40)));
+    let mut shared = store.clone();
+    desk.settle(&mut shared, first, &Used { tokens: 85, ..Used::default() });
+    assert_eq!(slice::Lease::of(&shared, "tokens-day").unwrap().used(), 125);
+    desk.settle(&mut shared, second, &Used { tokens: 10, ..Used::default() });
+    let lease = slice::Lease::of(&shared, "tokens-day").unwrap();
+    assert_eq!((lease.used(), lease.available, lease.debt), (95, 5, 0));
+}
+
+#[test]
+fn a_changed_limit_counts_at_once_and_what_was_used_stays() {
+    let of = |limit: u64| {
+        own(&format!(
+            r#"[{{"limit": {{"requests": {limit}}}, "window": "day", "action": "refuse"}}]"#
+        ))
+    };
+    let (mut desk, mut store) = (Desk::alone(), Store::default());
+    let mut passes = |own: &Own, calls: usize| {
+        let refused = (0..calls).map(|_| refused(&mut desk, &mut store, own, ("a", 0)));
+        refused.filter(String::is_empty).count()
+    };
+    assert_eq!(passes(&of(3), 5), 3);
+    assert_eq!(passes(&of(3), 5), 0);
+    assert_eq!(passes(&of(5), 5), 2);
+    assert_eq!(passes(&of(1), 5), 0);
+    assert_eq!(passes(&of(6), 5), 1);
+}
+
+#[test]
+fn too_many_tenants_share_one_record() {
+    let own =
+        own(r#"[{"tenant": "*", "limit": {"requests": 1}, "window": "day", "action": "refuse"},
+            {"tenant": "late", "id": "x", "limit": {"requests": 9}, "window": "day"}]"#);
+    let (mut desk, mut store) = (Desk::alone(), Store::default());
+    for n in 0..10_000 {
+        assert_eq!(refused(&mut desk, &mut store, &own, (&format!("t{n}"), 0)), "");
+    }
+    let before = store.0.borrow().len();
+    let mut next = |name: &str| refused(&mut desk, &mut store, &own, (name, 0));
+    assert_eq!(next("t3"), "requests-day/t3", "a tenant that is in stays in");
+    assert_eq!(next("new"), "");
+    assert_eq!(next("newer"), "requests-day/*");
+    assert_eq!(next("late"), "", "a tenant that the configuration names is not crowded out");
+    assert_eq!(next("anonymous"), "");
+    for n in 0..20_000 {
+        next(&format!("flood{n}"));
+    }
+    assert_eq!(desk.take_crowded(), 20_002);
+    assert_eq!(store.0.borrow().len(), before + 4);
 }

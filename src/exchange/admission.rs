@@ -43,7 +43,10 @@ impl Exchange {
             (None, Anonymous::Refuse) => return Step::Continue,
         };
         let can_wait = can_wait && !desk.book.is_away(now_ms);
-        let known = match desk.tenants.standing(shared, &name, now_ms) {
+        let own = gate.own.as_ref().map(|own| desk.known(shared, own, &name, now_ms));
+        let known = match own
+            .map_or_else(|| desk.tenants.standing(shared, &name, now_ms), Standing::Known)
+        {
             Standing::Known(known) => known,
             Standing::Unknown => return self.admit_unknown(config.on_unknown()),
             Standing::Asked if can_wait => return Step::Wait,

@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::desk::{Desk, Moment, Sender};
 use crate::exchange::Teller;
 use crate::gate::Gate;
-use crate::metrics::{Admitted, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
+use crate::metrics::{Admitted, CROWDED, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
 use crate::record::Record;
 use crate::shared::{NAMESPACE, Shared, count_up, hash, number};
 use crate::sync::Ask;
@@ -200,8 +200,12 @@ impl Vm {
     }
 
     fn office(&mut self, gate: &Gate) -> &mut Office {
-        let cluster = gate.config.service.as_ref().map_or("", |service| &service.cluster);
-        self.offices.entry_ref(cluster).or_default()
+        let (cluster, desk): (_, fn() -> Desk) = match &gate.config.service {
+            Some(service) => (service.cluster.as_str(), Desk::default),
+            None => ("", Desk::alone),
+        };
+        let office = || Office { desk: desk(), ..Office::default() };
+        self.offices.entry_ref(cluster).or_insert_with(office)
     }
 
     /// Runs `act` at the desk where calls of `gate` are decided.
@@ -297,9 +301,11 @@ impl Vm {
 
     /// Counts what the desk has noted.
     pub(super) fn count_notes(&mut self, gate: &Gate) {
-        let (lost, unleased) = self.office(gate).desk.book.take_counts();
+        let desk = &mut self.office(gate).desk;
+        let ((lost, unleased), crowded) = (desk.book.take_counts(), desk.take_crowded());
         self.count(ROWS_LOST, lost);
         self.count(UNLEASED, unleased);
+        self.count(CROWDED, crowded);
     }
 
     fn sender(&mut self) -> Sender {

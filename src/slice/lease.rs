@@ -20,6 +20,8 @@ pub struct Lease {
     pub told_ms: u64,
     /// When a worker last drew from it.
     pub drawn_ms: u64,
+    /// The limit of a budget that no service keeps: what was in the lease when it was opened.
+    pub limit: u64,
 }
 
 /// A draw from a lease came to nothing.
@@ -48,12 +50,13 @@ impl Lease {
             left: next()?,
             told_ms: next()?,
             drawn_ms: next()?,
+            limit: next()?,
         })
     }
 
     fn write(&self) -> Vec<u8> {
-        let Self { window, available, debt, until_ms, left, told_ms, drawn_ms } = *self;
-        let numbers = [window, available, debt, until_ms, left, told_ms, drawn_ms];
+        let Self { window, available, debt, until_ms, left, told_ms, drawn_ms, limit } = *self;
+        let numbers = [window, available, debt, until_ms, left, told_ms, drawn_ms, limit];
         [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
     }
 
@@ -82,6 +85,27 @@ impl Lease {
         self.available = rest.saturating_sub(ahead);
         self.drawn_ms = now_ms;
         Ok(need.saturating_add(ahead))
+    }
+
+    /// What was used of the limit or is held, and how much that is more than there was.
+    #[must_use]
+    pub const fn used(&self) -> u64 {
+        self.limit.saturating_sub(self.available).saturating_add(self.debt)
+    }
+
+    /// The lease under another limit.
+    fn resized(mut self, limit: u64, until_ms: u64) -> Self {
+        self.back(self.window, limit.saturating_sub(self.limit));
+        self.owe(self.limit.saturating_sub(limit));
+        Self { limit, until_ms, ..self }
+    }
+
+    /// Takes what has been used, as far as there is so much; the rest is debt.
+    const fn owe(&mut self, amount: u64) {
+        let left = self.available.saturating_sub(amount);
+        let paid = self.available.saturating_sub(left);
+        self.available = left;
+        self.debt = self.debt.saturating_add(amount.saturating_sub(paid));
     }
 
     /// Takes back what was drawn, first of all to pay its debt.
@@ -131,17 +155,28 @@ pub fn lend(
     })
 }
 
-/// Opens the lease of `budget` for `window` with all of `loan`, unless some worker has done so.
+/// Opens the lease of a budget that no service keeps, for `window` with all of its `limit`, unless
+/// some worker has done so. If the limit was another one then, the difference counts from now on.
 ///
 /// # Errors
 ///
 /// Returns [`Conflict`] where too many races were lost.
-pub fn open(shared: &mut impl Shared, budget: &str, loan: Loan) -> Result<(), Conflict> {
+pub fn open(
+    shared: &mut impl Shared,
+    budget: &str,
+    window: u64,
+    limit: u64,
+    until_ms: u64,
+) -> Result<(), Conflict> {
     update(shared, &key(budget), |old| {
-        let window = old.and_then(Lease::read).map_or(0, |lease| lease.window);
-        let Loan { window: new, amount, until_ms, left } = loan;
-        let lease = Lease { window: new, available: amount, until_ms, left, ..Lease::default() };
-        ((window < new).then(|| lease.write()), ())
+        let old = old.and_then(Lease::read);
+        let lease = match old {
+            Some(lease) if lease.window == window => lease.resized(limit, until_ms),
+            // A worker whose window has just ended comes late.
+            Some(lease) if until_ms / MS <= lease.window => lease,
+            _ => Lease { window, available: limit, limit, until_ms, ..Lease::default() },
+        };
+        ((old != Some(lease)).then(|| lease.write()), ())
     })
 }
 
@@ -225,9 +260,7 @@ pub fn owe(
 ) -> Result<(), Conflict> {
     update(shared, &key(budget), |old| match old.and_then(Lease::read) {
         Some(mut lease) if lease.window == window => {
-            let paid = amount.min(lease.available);
-            lease.available = lease.available.saturating_sub(paid);
-            lease.debt = lease.debt.saturating_add(amount.saturating_sub(paid));
+            lease.owe(amount);
             (Some(lease.write()), ())
         }
         _ => (None, ()),
@@ -239,7 +272,9 @@ fn key(budget: &str) -> String {
 }
 
 /// The first byte of a lease's record.
-const LAYOUT: u8 = 1;
+const LAYOUT: u8 = 2;
+/// Milliseconds of a second, in which windows are counted.
+const MS: u64 = 1_000;
 /// A worker draws ahead at most this part of what is left, so that others find something too.
 const PLENTY: u64 = 8;
 /// For how long "nothing left" is believed: what others give back may have made room since.

@@ -130,10 +130,60 @@ fn a_new_window_forgets_the_old_one() {
 #[test]
 fn a_debt_is_paid_before_anything_is_available_again() {
     let mut store = Store::default();
-    open(&mut store, "b", loan(10)).unwrap();
-    open(&mut store, "b", loan(10)).unwrap();
+    open(&mut store, "b", 1, 10, 9_000).unwrap();
+    open(&mut store, "b", 1, 10, 9_000).unwrap();
     owe(&mut store, "b", 1, 14).unwrap();
     assert_eq!(available(&store), 0);
     back(&mut store, "b", 1, 6).unwrap();
     assert_eq!(available(&store), 2);
+}
+
+#[test]
+fn a_lease_is_opened_once_in_a_window() {
+    #[rustfmt::skip]
+    let cases = [
+        // name                              window  limit  until_ms   available  used
+        ("the same",                         10,     100,   20_000,    60,        40),
+        ("a limit that was raised",          10,     150,   20_000,    110,       40),
+        ("a limit that was lowered",         10,     50,    20_000,    10,        40),
+        ("lowered below what is used",       10,     30,    20_000,    0,         40),
+        ("the next window",                  20,     100,   30_000,    100,       0),
+        ("the one before, too late",         5,      100,   10_000,    60,        40),
+        ("another calendar, begun earlier",  5,      100,   25_000,    100,       0),
+        ("one that does not end",            0,      100,   u64::MAX,  100,       0),
+    ];
+    for (name, window, limit, until_ms, left, used) in cases {
+        let (mut store, mut slices) = (Store::default(), Slices::exact());
+        open(&mut store, "b", 10, 100, 20_000).unwrap();
+        slices.take(&mut store, "b", 10, 40, 0).unwrap();
+        open(&mut store, "b", window, limit, until_ms).unwrap();
+        let lease = Lease::of(&store, "b").unwrap();
+        assert_eq!((lease.available, lease.used()), (left, used), "{name}");
+    }
+}
+
+#[test]
+fn a_slice_of_a_later_window_does_not_outlive_its_calendar() {
+    let (mut store, mut slices) = (Store::default(), Slices::exact());
+    open(&mut store, "b", 10, 100, 20_000).unwrap();
+    slices.take(&mut store, "b", 10, 40, 0).unwrap();
+    open(&mut store, "b", 5, 100, 25_000).unwrap();
+    slices.begin("b", 5);
+    assert_eq!(slices.take(&mut store, "b", 5, 100, 0), Ok(()));
+    assert_eq!(slices.put(&mut store, "b", 10, 40, 50), 10, "of the old one nothing comes back");
+    assert_eq!(slices.take(&mut store, "b", 5, 1, 0), Err(Short::Empty));
+}
+
+#[test]
+fn exact_slices_leave_everything_to_other_workers() {
+    let (mut store, mut one) = (Store::default(), Slices::exact());
+    open(&mut store, "b", 1, 1_000, 9_000).unwrap();
+    for _ in 0..4 {
+        for _ in 0..8 {
+            one.take(&mut store, "b", 1, 10, 0).unwrap();
+            one.put(&mut store, "b", 1, 10, 1);
+        }
+        one.tick(&mut store);
+    }
+    assert_eq!(available(&store), 1_000 - 32);
 }

@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod budgets;
 mod configuration;
 mod endings;
 mod faults;

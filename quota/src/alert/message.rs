@@ -4,6 +4,7 @@
 //! the three characters that begin such a thing are written as entities.
 
 use serde::{Deserialize, Serialize};
+use tollgate::calendar::Cycle;
 
 /// Something that people are told once. This is the body of the generic webhook, and what the
 /// database keeps.
@@ -84,13 +85,17 @@ pub(crate) fn budget_text(
     threshold: u32,
     used: &str,
     limit: &str,
-    window: &str,
+    cycle: Cycle,
 ) -> String {
-    let this = if window == "day" { "today" } else { "this month" };
+    let this = match cycle {
+        Cycle::Day => " for today".to_owned(),
+        Cycle::Once => String::new(),
+        cycle => format!(" for this {}", cycle.label()),
+    };
     if threshold >= 100 {
-        format!("{name} has used up its {limit} for {this}: {used}.")
+        format!("{name} has used up its {limit}{this}: {used}.")
     } else {
-        format!("{name} has used {threshold} % of its {limit} for {this}: {used}.")
+        format!("{name} has used {threshold} % of its {limit}{this}: {used}.")
     }
 }
 
@@ -114,10 +119,12 @@ mod tests {
     fn sentences_name_what_was_passed() {
         #[rustfmt::skip]
         let cases = [
-            (budget_text("MegaCo", 80, "1,612", "2,000 AI analyses", "month"),
+            (budget_text("MegaCo", 80, "1,612", "2,000 AI analyses", Cycle::Month { day: 1 }),
              "MegaCo has used 80 % of its 2,000 AI analyses for this month: 1,612."),
-            (budget_text("MegaCo", 100, "$5.02", "$5", "day"),
+            (budget_text("MegaCo", 100, "$5.02", "$5", Cycle::Day),
              "MegaCo has used up its $5 for today: $5.02."),
+            (budget_text("MegaCo", 80, "41", "50 requests", Cycle::Once),
+             "MegaCo has used 80 % of its 50 requests: 41."),
             (margin_text("MegaCo", 50, "$24.61", "$49"),
              "MegaCo costs more than 50 % of what it pays: $24.61 of $49 this month."),
         ];

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use sqlx::{Row as _, SqliteConnection};
+use tollgate::calendar::{Cycle, window_of};
+use tollgate::rule::Rule;
 use tollgate::sync::Unit;
 
 use super::channel;
 use super::message::{self, Budget, Customer};
 use super::outbox::{self, Reached};
-use crate::calendar::{Cycle, window_of};
-use crate::customers::{self, Book, Rule};
+use crate::customers::{self, Book};
 use crate::report::account;
 use crate::report::calendar::Days;
 use crate::report::text::{grouped, price, usd};
@@ -85,8 +86,7 @@ async fn budget(
     };
     let used = amount(rule.unit, balance.used, "");
     let limit = amount(rule.unit, rule.limit, unit_name);
-    let text =
-        |percent| message::budget_text(&customer.name, percent, &used, &limit, rule.cycle.label());
+    let text = |percent| message::budget_text(&customer.name, percent, &used, &limit, rule.cycle);
     let channels = channel::set_up(&book.alerts);
     outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
 }
@@ -99,7 +99,7 @@ async fn margin(
     customer: &customers::Customer,
 ) -> Result<(), StoreError> {
     let zone = &book.business.zone;
-    let window = window_of(Cycle::Month { anchor: 1 }, zone, now);
+    let window = window_of(Cycle::Month { day: 1 }, zone, now);
     let month = Days::month_of(window.start.date());
     let account = account::account(db, book, customer, now).await?;
     let limit = u64::try_from(account.prices.revenue(month)).unwrap_or(0);

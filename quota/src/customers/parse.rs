@@ -5,12 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use jiff::{civil::Date, tz::TimeZone};
 use tollgate::{
     money::NanoUsd,
-    sync::{Action, Unit},
+    rule::{self, Defaults, Dollars, RawRule, Rule, WARN_AT, is_id},
+    sync::Unit,
 };
 
-use self::raw::{File, Limit};
-use super::{Alerts, Book, Business, Customer, Plan, Rule, Secret, Since, Webhook, kind};
-use crate::{auth, calendar::Cycle, yaml::Document};
+use self::raw::File;
+use super::{Alerts, Book, Business, Customer, Plan, Secret, Since, Webhook};
+use crate::{auth, yaml::Document};
 
 mod raw;
 
@@ -91,7 +92,7 @@ impl Faults {
             );
         }
         let warn_at = file.alerts.thresholds.clone().unwrap_or_else(|| WARN_AT.to_vec());
-        self.percentages("alerts.thresholds", &warn_at);
+        rule::percentages("alerts.thresholds", &warn_at, &mut |path, what| self.add(path, what));
         let mut book = Book {
             business: Business { name: file.business.name, zone },
             plans: BTreeMap::new(),
@@ -135,10 +136,7 @@ impl Faults {
 
     fn customer(&mut self, book: &mut Book, path: &str, raw: raw::Customer, warn_at: &[u32]) {
         if !is_id(&raw.id) {
-            self.add(
-                format!("{path}.id"),
-                "must be 1 to 128 characters, without `/`, spaces or control characters",
-            );
+            self.add(format!("{path}.id"), rule::ID);
         }
         let plans = self.plans(book, &format!("{path}.plan"), raw.plan.0);
         let revenue = raw.revenue.map(|amount| self.dollars(&format!("{path}.revenue"), &amount));
@@ -195,11 +193,11 @@ impl Faults {
         plans
     }
 
-    fn budgets(&mut self, path: &str, raw: Vec<raw::Budget>, defaults: Defaults<'_>) -> Vec<Rule> {
+    fn budgets(&mut self, path: &str, raw: Vec<RawRule>, defaults: Defaults<'_>) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
         for (at, budget) in raw.into_iter().enumerate() {
             let path = format!("{path}.budgets[{at}]");
-            let rule = self.rule(&path, budget, defaults);
+            let rule = Rule::read(&path, budget, defaults, &mut |path, what| self.add(path, what));
             if rules.iter().any(|other| other.key == rule.key) {
                 self.add(
                     path,
@@ -209,75 +207,6 @@ impl Faults {
             rules.push(rule);
         }
         rules
-    }
-
-    fn rule(&mut self, path: &str, raw: raw::Budget, defaults: Defaults<'_>) -> Rule {
-        let (unit, limit) = match raw.limit {
-            Limit::Usd(amount) => {
-                (Unit::Usd, self.dollars(&format!("{path}.limit.usd"), &amount).nanos())
-            }
-            Limit::Tokens(limit) => (Unit::Tokens, limit),
-            Limit::Requests(limit) => (Unit::Requests, limit),
-            Limit::Units(limit) => (Unit::Units, limit),
-        };
-        if limit > MAX_AMOUNT {
-            self.add(format!("{path}.limit"), "must be less");
-        }
-        let cycle = self.cycle(path, raw.window, raw.anchor_day);
-        let of_unit = defaults.feature.filter(|_| unit == Unit::Units).map(str::to_owned);
-        let feature = raw.feature.or(of_unit);
-        let kind = kind(unit, cycle);
-        if raw.id.as_ref().is_some_and(|id| !is_id(id)) {
-            self.add(
-                format!("{path}.id"),
-                "must be 1 to 128 characters, without `/`, spaces or control characters",
-            );
-        }
-        let key = raw.id.unwrap_or_else(|| match &feature {
-            Some(feature) => format!("{feature}.{kind}"),
-            None => kind,
-        });
-        if let Some(own) = &raw.warn_at {
-            self.percentages(&format!("{path}.warn_at"), own);
-        }
-        let warn_at = raw.warn_at.unwrap_or_else(|| defaults.warn_at.to_vec());
-        let action = self.action(path, raw.action);
-        Rule { key, feature, unit, limit, cycle, warn_at, action, shadow: raw.shadow }
-    }
-
-    fn cycle(&mut self, path: &str, window: raw::Window, anchor: Option<i8>) -> Cycle {
-        match (window, anchor) {
-            (raw::Window::Day, None) => Cycle::Day,
-            (raw::Window::Day, Some(_)) => {
-                self.add(format!("{path}.anchor_day"), "is of use with `window: month` only");
-                Cycle::Day
-            }
-            (raw::Window::Month, anchor) => {
-                let anchor = anchor.unwrap_or(1);
-                if !(1..=31).contains(&anchor) {
-                    self.add(format!("{path}.anchor_day"), "must be 1 to 31");
-                }
-                Cycle::Month { anchor }
-            }
-        }
-    }
-
-    fn action(&mut self, path: &str, raw: raw::Action) -> Action {
-        match raw {
-            raw::Action::Warn => Action::Warn,
-            raw::Action::Refuse { status, message } => {
-                if ![402, 403, 429].contains(&status) {
-                    self.add(format!("{path}.action.refuse.status"), "must be 402, 403 or 429");
-                }
-                Action::Refuse { status, message }
-            }
-            raw::Action::Downgrade { models, message } => {
-                if models.is_empty() {
-                    self.add(format!("{path}.action.downgrade.models"), "must name a model");
-                }
-                Action::Downgrade { models, message }
-            }
-        }
     }
 
     fn alerts(&mut self, raw: raw::Alerts) -> Alerts {
@@ -307,43 +236,12 @@ impl Faults {
         }
     }
 
-    fn dollars(&mut self, path: &str, amount: &raw::Dollars) -> NanoUsd {
-        let read = NanoUsd::from_dollars(&amount.0).filter(|amount| amount.nanos() <= MAX_AMOUNT);
-        read.unwrap_or_else(|| {
-            self.add(path, "must be US dollars such as \"49\" or \"0.25\"");
-            NanoUsd::ZERO
-        })
-    }
-
-    fn percentages(&mut self, path: &str, percentages: &[u32]) {
-        for (at, percent) in percentages.iter().enumerate() {
-            if !(1..=1_000).contains(percent) {
-                self.add(format!("{path}[{at}]"), "must be 1 to 1000, in percent");
-            }
-        }
+    fn dollars(&mut self, path: &str, amount: &Dollars) -> NanoUsd {
+        rule::dollars(path, amount, &mut |path, what| self.add(path, what))
     }
 }
 
-/// What a budget has that does not say so itself.
-#[derive(Clone, Copy)]
-struct Defaults<'a> {
-    feature: Option<&'a str>,
-    warn_at: &'a [u32],
-}
-
-fn is_id(text: &str) -> bool {
-    let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
-    (1..=MAX_ID).contains(&text.len()) && !text.contains(odd)
-}
-
-/// Told unless the file says otherwise, in percent of a limit.
-const WARN_AT: [u32; 2] = [80, 100];
 /// Told unless the file says otherwise, in percent of the revenue.
 const MARGIN: u32 = 50;
-/// The longest id.
-const MAX_ID: usize = 128;
-/// A million dollars, or so many tokens: thousands of times less than a column holds.
-const MAX_AMOUNT: u64 = 1_000_000_000_000_000;
-
 #[cfg(test)]
 mod tests;

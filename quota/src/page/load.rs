@@ -1,14 +1,14 @@
 //! Reads what the page shows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use sqlx::Row as _;
+use tollgate::calendar::{Cycle, window_of};
 
 use super::chart::{self, Chart};
 use super::view::{self, Alert, Blend, Budget, Config, Delivery, Now, Page, Row, Split};
 use crate::alert::{amount, called, channels, outbox};
-use crate::calendar::window_of;
 use crate::customers::Book;
 use crate::report::account::{self, Account, Outcome};
 use crate::report::calendar::{Days, Stretch, months_up_to};
@@ -173,12 +173,11 @@ fn config(books: &Books) -> Config {
 /// The budgets of which most is used in their current window, the fullest first.
 async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> {
     let now = state.clock.now();
-    let since = now.as_second().saturating_sub(LONGEST_WINDOW);
-    let rows =
-        sqlx::query("SELECT budget, window_start, settled FROM balance WHERE window_start >= $1")
-            .bind(since)
-            .fetch_all(state.store.reader())
-            .await?;
+    let mut rows = Vec::new();
+    for start in current(book, now) {
+        let open = "SELECT budget, window_start, settled FROM balance WHERE window_start = $1";
+        rows.extend(sqlx::query(open).bind(start).fetch_all(state.store.reader()).await?);
+    }
     let mut near = Vec::new();
     for row in rows {
         let (id, start): (String, i64) = (row.try_get("budget")?, row.try_get("window_start")?);
@@ -194,7 +193,7 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
             let shadow = if rule.shadow { " · only recorded" } else { "" };
             let budget = Budget {
                 customer: customer.name.clone(),
-                what: format!("this {}{}{shadow}", rule.cycle.label(), feature.unwrap_or_default()),
+                what: format!("{}{}{shadow}", stretch(rule.cycle), feature.unwrap_or_default()),
                 percent: text::percent(points.checked_div(100).unwrap_or(0)),
                 used: amount(rule.unit, used, "").replace(" tokens", "").replace(" requests", ""),
                 limit: amount(rule.unit, rule.limit, unit),
@@ -207,6 +206,20 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
     near.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.customer.cmp(&y.customer)));
     near.truncate(BUDGETS);
     Ok(near.into_iter().map(|(_, budget)| budget).collect())
+}
+
+fn stretch(cycle: Cycle) -> String {
+    match cycle {
+        Cycle::Once => "in all".to_owned(),
+        cycle => format!("this {}", cycle.label()),
+    }
+}
+
+/// When the windows began that are open now.
+fn current(book: &Book, now: Timestamp) -> BTreeSet<i64> {
+    let plans = book.plans.values().flat_map(|plan| &plan.budgets);
+    let own = book.customers.values().flat_map(|customer| &customer.budgets);
+    plans.chain(own).map(|rule| window_of(rule.cycle, &book.business.zone, now).id()).collect()
 }
 
 async fn alerts(state: &State, now: &Now) -> Result<Vec<Alert>, StoreError> {
@@ -260,5 +273,3 @@ const BUDGETS: usize = 12;
 const ALERTS: i64 = 12;
 /// Basis points of a limit from which on a budget is near it.
 const NEAR: i128 = 8_000;
-/// Seconds that no window outlasts.
-const LONGEST_WINDOW: i64 = 32 * 86_400;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use sqlx::{Row as _, SqliteConnection};
+use tollgate::calendar::timestamp;
 
 use super::calendar::Days;
 use super::costs::Sums;
 use super::margin::{self, Prices};
-use crate::clock::timestamp;
 use crate::customers::{Book, Customer};
 use crate::store::StoreError;
 

@@ -93,7 +93,7 @@ pub(crate) fn days_between(first: Date, last: Date) -> i64 {
 }
 
 fn midnight(day: Date, zone: &TimeZone) -> i64 {
-    crate::calendar::midnight(day, zone, Timestamp::UNIX_EPOCH).timestamp().as_second()
+    tollgate::calendar::midnight(day, zone, Timestamp::UNIX_EPOCH).timestamp().as_second()
 }
 
 #[cfg(test)]

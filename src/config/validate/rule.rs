@@ -6,11 +6,12 @@ use crate::{
     config::{
         By, Family, HostPattern, PriceOverride, ProviderRule,
         error::Faults,
-        raw::{Dollars, RawFamily, RawPrice, RawProvider},
+        raw::{RawFamily, RawPrice, RawProvider},
         shape::{Object, Pairs, Word},
     },
     money::NanoUsd,
     price::Priced,
+    rule::Dollars,
     who,
 };
 
@@ -106,12 +107,7 @@ fn rates(path: &str, raw: Pairs<Dollars>, faults: &mut Faults) -> BTreeMap<Price
 
 /// Reads one rate in nano-dollars per million units. A fault yields 0.
 fn rate(path: &str, dollars: &Dollars, faults: &mut Faults) -> u64 {
-    let read = match dollars {
-        Dollars::Text(text) => NanoUsd::from_dollars(text),
-        // A double prints the shortest decimal that stands for it: what the operator wrote.
-        Dollars::Number(number) => NanoUsd::from_dollars(&number.to_string()),
-    };
-    read.filter(|rate| *rate <= MAX_RATE).map_or_else(
+    dollars.read().filter(|rate| *rate <= MAX_RATE).map_or_else(
         || {
             let must = "must be dollars per million: at most nine decimals, and at most 1000000000";
             faults.add(path, must);

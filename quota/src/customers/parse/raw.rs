@@ -1,14 +1,12 @@
 //! `customers.yaml` as its writer sees it: the shape alone.
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{
-        self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer,
-        value::SeqAccessDeserializer,
-    },
+    de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
+use tollgate::rule::{Dollars, RawRule};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +39,7 @@ pub(super) struct Plan {
     #[serde(default)]
     pub(super) upgrade_url: String,
     #[serde(default)]
-    pub(super) budgets: Vec<Budget>,
+    pub(super) budgets: Vec<RawRule>,
 }
 
 #[derive(Default, Deserialize)]
@@ -64,7 +62,7 @@ pub(super) struct Customer {
     #[serde(default)]
     pub(super) suspended: bool,
     #[serde(default)]
-    pub(super) budgets: Vec<Budget>,
+    pub(super) budgets: Vec<RawRule>,
 }
 
 #[derive(Deserialize)]
@@ -72,51 +70,6 @@ pub(super) struct Customer {
 pub(super) struct Since {
     pub(super) plan: String,
     pub(super) from: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Budget {
-    pub(super) id: Option<String>,
-    pub(super) feature: Option<String>,
-    pub(super) limit: Limit,
-    pub(super) window: Window,
-    pub(super) anchor_day: Option<i8>,
-    pub(super) warn_at: Option<Vec<u32>>,
-    #[serde(default)]
-    pub(super) action: Action,
-    #[serde(default)]
-    pub(super) shadow: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Limit {
-    Usd(Dollars),
-    Tokens(u64),
-    Requests(u64),
-    Units(u64),
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Window {
-    Day,
-    Month,
-}
-
-#[derive(Default)]
-pub(super) enum Action {
-    Refuse {
-        status: u16,
-        message: String,
-    },
-    Downgrade {
-        models: BTreeMap<String, String>,
-        message: String,
-    },
-    #[default]
-    Warn,
 }
 
 #[derive(Default, Deserialize)]
@@ -141,19 +94,6 @@ pub(super) struct Webhook {
     pub(super) url: Option<String>,
     pub(super) url_env: Option<String>,
     pub(super) secret_env: Option<String>,
-}
-
-/// A decimal, quoted or not.
-pub(super) struct Dollars(pub(super) String);
-
-impl<'de> Deserialize<'de> for Dollars {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match serde_json::Value::deserialize(deserializer)? {
-            serde_json::Value::String(text) => Ok(Self(text)),
-            serde_json::Value::Number(number) => Ok(Self(number.to_string())),
-            _ => Err(de::Error::custom("expected US dollars such as \"49\" or \"0.25\"")),
-        }
-    }
 }
 
 /// One plan, or a list of plans with their first days.
@@ -181,71 +121,6 @@ impl<'de> Deserialize<'de> for Plans {
 
         deserializer.deserialize_any(Either)
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum LongAction {
-    Refuse(Refuse),
-    Downgrade(Downgrade),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Refuse {
-    #[serde(default = "too_many_requests")]
-    status: u16,
-    #[serde(default)]
-    message: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Downgrade {
-    models: BTreeMap<String, String>,
-    #[serde(default)]
-    message: String,
-}
-
-impl<'de> Deserialize<'de> for Action {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = Action;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`warn`, `refuse`, `{refuse: ..}` or `{downgrade: ..}`")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Action, E> {
-                match word {
-                    "warn" => Ok(Action::Warn),
-                    "refuse" => {
-                        Ok(Action::Refuse { status: too_many_requests(), message: String::new() })
-                    }
-                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Action, A::Error> {
-                Ok(match LongAction::deserialize(MapAccessDeserializer::new(map))? {
-                    LongAction::Refuse(Refuse { status, message }) => {
-                        Action::Refuse { status, message }
-                    }
-                    LongAction::Downgrade(Downgrade { models, message }) => {
-                        Action::Downgrade { models, message }
-                    }
-                })
-            }
-        }
-
-        deserializer.deserialize_any(Either)
-    }
-}
-
-const fn too_many_requests() -> u16 {
-    429
 }
 
 fn utc() -> String {

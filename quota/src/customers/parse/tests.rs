@@ -1,4 +1,5 @@
 use super::*;
+use tollgate::sync::Action;
 
 const GOOD: &str = r#"
 business: {name: Acme SaaS, time_zone: Europe/Berlin}
@@ -77,9 +78,9 @@ fn faults_are_told_with_line_and_field() {
         ("price: \"49\"",                  "price: forty-nine",            5,    "plans[0].price",                 "US dollars"),
         ("price: \"49\"",                  "price: -1",                    5,    "plans[0].price",                 "US dollars"),
         ("price: \"49\"",                  "prize: \"49\"",                5,    "plans[0].prize",                 "unknown field"),
-        ("limit: {units: 2000}",           "limit: {apples: 2000}",        8,    "plans[0].budgets[0].limit",      "unknown variant"),
+        ("limit: {units: 2000}",           "limit: {apples: 2000}",        8,    "plans[0].budgets[0].limit",      "unknown field"),
         ("limit: {units: 2000}",           "limit: {units: -5}",           8,    "plans[0].budgets[0].limit",      "-5"),
-        ("        window: month\n",        "        window: week\n",       9,    "plans[0].budgets[0].window",     "unknown variant"),
+        ("        window: month\n",        "        window: fortnight\n",      9,    "plans[0].budgets[0].window",     "unknown variant"),
         ("status: 402",                    "status: 500",                  10,   "plans[0].budgets[0].action",     "402, 403 or 429"),
         ("anchor_day: 15",                 "anchor_day: 32",               11,   "plans[0].budgets[1].anchor_day", "1 to 31"),
         ("warn_at: [50]",                  "warn_at: [0]",                 11,   "plans[0].budgets[1].warn_at",    "percent"),

@@ -1,0 +1,67 @@
+//! A budget in the filter's own configuration.
+
+#[cfg(feature = "schema")]
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::config::shape::{Object, Whole, Word};
+use crate::rule::{RawAction, RawDay, RawLimit, RawRule, RawWindow};
+
+/// A budget: who may use how much, and what happens then.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Budget"))]
+#[serde(deny_unknown_fields)]
+pub(in crate::config) struct RawBudget {
+    /// Whose calls count: a tenant's; `*` for each tenant's by themselves; all calls together if
+    /// absent.
+    pub(in crate::config) tenant: Option<String>,
+    /// Its name, if not that of its feature, unit and window. A tenant's own budget takes the place
+    /// of the one of `*` of the same name.
+    id: Option<String>,
+    /// The feature whose calls count; all if absent.
+    feature: Option<String>,
+    /// The most in a window.
+    limit: Object<RawLimit>,
+    /// How its `units` are called in front of people, such as `AI analyses`.
+    #[serde(default)]
+    pub(in crate::config) unit_name: String,
+    /// How often it begins anew.
+    window: Word<RawWindow>,
+    /// On which day a month, quarter or year begins: 1 to 31, or the last day of shorter months.
+    anchor_day: Option<Whole>,
+    /// In which month a quarter or year begins: 1 to 12.
+    anchor_month: Option<Whole>,
+    /// On which day a week begins; Monday if absent.
+    week_begins: Option<Word<RawDay>>,
+    /// Percentages of the limit from which on calls pass with a warning; 80 and 100 if absent.
+    warn_at: Option<Vec<Whole>>,
+    /// What happens at the limit: `warn` (if absent), `refuse`, or an object that says more.
+    #[serde(default)]
+    action: RawAction,
+    /// Where more can be bought, for `{upgrade_url}` in messages.
+    #[serde(default)]
+    pub(in crate::config) upgrade_url: String,
+    /// Whether what would happen at the limit is only recorded.
+    #[serde(default)]
+    shadow: bool,
+}
+
+impl RawBudget {
+    /// What it has in common with the budgets of `customers.yaml`.
+    pub(in crate::config) fn rule(self) -> RawRule {
+        let Self { id, feature, limit, window, anchor_day, anchor_month, .. } = self;
+        let Self { week_begins, warn_at, action, shadow, .. } = self;
+        RawRule {
+            id,
+            feature,
+            limit,
+            window,
+            anchor_day,
+            anchor_month,
+            week_begins,
+            warn_at,
+            action,
+            shadow,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! A budget as operators write it, in the filter's configuration and in `customers.yaml` alike.
+//!
+//! [`RawRule`] is what stands there, [`Rule`] is what holds: whoever reads a file says with which
+//! path and in which words its faults are told.
+
+mod raw;
+
+use self::raw::Written;
+pub use self::raw::{Dollars, RawRule};
+pub(crate) use self::raw::{RawAction, RawDay, RawLimit, RawWindow};
+use crate::calendar::Cycle;
+use crate::config::shape::{Object, Pairs, Whole};
+use crate::money::NanoUsd;
+use crate::sync::{Action, Unit};
+
+/// One budget, of whosever calls count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The name among the budgets of one tenant: the `id` in the file, else `usd-month` or
+    /// `summaries.usd-month`.
+    pub key: String,
+    /// The feature whose calls count, or `None` for all.
+    pub feature: Option<String>,
+    /// What is counted.
+    pub unit: Unit,
+    /// The most in a window.
+    pub limit: u64,
+    /// When it begins anew.
+    pub cycle: Cycle,
+    /// Percentages of the limit that give a warning.
+    pub warn_at: Vec<u32>,
+    /// What happens at the limit.
+    pub action: Action,
+    /// Whether that is only recorded.
+    pub shadow: bool,
+}
+
+/// What a budget has that does not say so itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Defaults<'a> {
+    /// The feature of a budget in the plan's own unit.
+    pub feature: Option<&'a str>,
+    /// Percentages of the limit.
+    pub warn_at: &'a [u32],
+}
+
+/// Takes down what is wrong: at which path, and what must be.
+pub type Fault<'a> = dyn FnMut(String, &str) + 'a;
+
+impl Rule {
+    /// The budget that stands at `path`. What of it is wrong is told to `fault`.
+    pub fn read(path: &str, raw: RawRule, defaults: Defaults<'_>, fault: &mut Fault<'_>) -> Self {
+        let cycle = cycle(path, &raw, fault);
+        let (unit, limit) = limit(&format!("{path}.limit"), raw.limit.0, fault);
+        let feature = raw
+            .feature
+            .or_else(|| defaults.feature.filter(|_| unit == Unit::Units).map(str::to_owned));
+        if raw.id.as_deref().is_some_and(|id| !is_id(id)) {
+            fault(format!("{path}.id"), ID);
+        }
+        let key = raw.id.unwrap_or_else(|| match &feature {
+            Some(feature) => format!("{feature}.{}", kind(unit, cycle)),
+            None => kind(unit, cycle),
+        });
+        let warn_at = raw.warn_at.map(|own| {
+            let own: Vec<_> = own.into_iter().map(small).collect();
+            percentages(&format!("{path}.warn_at"), &own, fault);
+            own
+        });
+        Self {
+            key,
+            feature,
+            unit,
+            limit,
+            cycle,
+            warn_at: warn_at.unwrap_or_else(|| defaults.warn_at.to_vec()),
+            action: action(&format!("{path}.action"), raw.action, fault),
+            shadow: raw.shadow,
+        }
+    }
+
+    /// The key, with unit and cycle also where the file gives an id: amounts of another unit must
+    /// not be added to the same balance.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let kind = kind(self.unit, self.cycle);
+        let name = self.key.strip_suffix(&kind).map(|name| name.trim_end_matches('.'));
+        match name.unwrap_or(&self.key) {
+            "" => kind,
+            name => format!("{name}.{kind}"),
+        }
+    }
+}
+
+/// What a budget counts and how long, such as `usd-month`.
+fn kind(unit: Unit, cycle: Cycle) -> String {
+    let unit = match unit {
+        Unit::Usd => "usd",
+        Unit::Tokens => "tokens",
+        Unit::Requests => "requests",
+        Unit::Units => "units",
+    };
+    format!("{unit}-{}", cycle.label())
+}
+
+fn limit(path: &str, raw: RawLimit, fault: &mut Fault<'_>) -> (Unit, u64) {
+    let (unit, limit) = match (raw.usd, raw.tokens, raw.requests, raw.units) {
+        (Some(usd), None, None, None) => {
+            (Unit::Usd, dollars(&format!("{path}.usd"), &usd, fault).nanos())
+        }
+        (None, Some(Whole(tokens)), None, None) => (Unit::Tokens, tokens),
+        (None, None, Some(Whole(requests)), None) => (Unit::Requests, requests),
+        (None, None, None, Some(Whole(units))) => (Unit::Units, units),
+        _ => {
+            fault(
+                path.to_owned(),
+                "must have exactly one of `usd`, `tokens`, `requests` and `units`",
+            );
+            (Unit::Usd, 0)
+        }
+    };
+    if limit > MAX_AMOUNT {
+        fault(path.to_owned(), "must be at most 1000000000000000");
+    }
+    (unit, limit)
+}
+
+/// Reads an amount of money. A fault yields nothing.
+pub fn dollars(path: &str, raw: &Dollars, fault: &mut Fault<'_>) -> NanoUsd {
+    let read = raw.read().filter(|amount| amount.nanos() <= MAX_AMOUNT);
+    read.unwrap_or_else(|| {
+        fault(path.to_owned(), "must be US dollars such as \"49\" or \"0.25\", at most 1000000");
+        NanoUsd::ZERO
+    })
+}
+
+fn cycle(path: &str, raw: &RawRule, fault: &mut Fault<'_>) -> Cycle {
+    let window = raw.window.0;
+    let mut odd = |field: &str, given: bool, of_use: bool, must: &str| {
+        if given && !of_use {
+            fault(format!("{path}.{field}"), must);
+        }
+    };
+    let months = matches!(window, RawWindow::Month | RawWindow::Quarter | RawWindow::Year);
+    let long = matches!(window, RawWindow::Quarter | RawWindow::Year);
+    let (day, month) = (raw.anchor_day.map_or(1, small), raw.anchor_month.map_or(1, small));
+    odd(
+        "anchor_day",
+        raw.anchor_day.is_some(),
+        months,
+        "is of use with `month`, `quarter` and `year` only",
+    );
+    odd("anchor_day", months, (1..=31).contains(&day), "must be 1 to 31");
+    odd(
+        "anchor_month",
+        raw.anchor_month.is_some(),
+        long,
+        "is of use with `quarter` and `year` only",
+    );
+    odd("anchor_month", long, (1..=12).contains(&month), "must be 1 to 12");
+    odd(
+        "week_begins",
+        raw.week_begins.is_some(),
+        window == RawWindow::Week,
+        "is of use with `week` only",
+    );
+    let (day, month) = (i8::try_from(day).unwrap_or(1), i8::try_from(month).unwrap_or(1));
+    let first = raw.week_begins.as_ref().map_or(RawDay::Monday, |first| first.0).weekday();
+    match window {
+        RawWindow::Minute => Cycle::Minute,
+        RawWindow::Hour => Cycle::Hour,
+        RawWindow::Day => Cycle::Day,
+        RawWindow::Week => Cycle::Week { first },
+        RawWindow::Month => Cycle::Month { day },
+        RawWindow::Quarter => Cycle::Quarter { month, day },
+        RawWindow::Year => Cycle::Year { month, day },
+        RawWindow::Once => Cycle::Once,
+    }
+}
+
+fn action(path: &str, raw: RawAction, fault: &mut Fault<'_>) -> Action {
+    match raw {
+        RawAction::Word(Written::Warn) => Action::Warn,
+        RawAction::Word(Written::Refuse) => Action::Refuse { status: 429, message: String::new() },
+        RawAction::Long(Object(long)) => match (long.refuse, long.downgrade) {
+            (Some(Object(raw)), None) => {
+                let status = small(raw.status);
+                if ![402, 403, 429].contains(&status) {
+                    fault(format!("{path}.refuse.status"), "must be 402, 403 or 429");
+                }
+                let status = u16::try_from(status).unwrap_or(429);
+                Action::Refuse { status, message: raw.message }
+            }
+            (None, Some(Object(raw))) => {
+                let path = format!("{path}.downgrade.models");
+                Action::Downgrade { models: models(&path, raw.models, fault), message: raw.message }
+            }
+            _ => {
+                fault(path.to_owned(), "must have exactly one of `refuse` and `downgrade`");
+                Action::Warn
+            }
+        },
+    }
+}
+
+fn models(
+    path: &str,
+    raw: Pairs<String>,
+    fault: &mut Fault<'_>,
+) -> std::collections::BTreeMap<String, String> {
+    if raw.0.is_empty() {
+        fault(path.to_owned(), "must name a model");
+    }
+    let mut models = std::collections::BTreeMap::new();
+    for (from, to) in raw.0 {
+        let (at, named) = (format!("{path}.{from}"), !from.is_empty() && !to.is_empty());
+        if !named || models.insert(from, to).is_some() {
+            fault(at, "must be given once, and neither name may be empty");
+        }
+    }
+    models
+}
+
+/// Notes thresholds that make no sense.
+pub fn percentages(path: &str, percentages: &[u32], fault: &mut Fault<'_>) {
+    for (at, percent) in percentages.iter().enumerate() {
+        if !(1..=1_000).contains(percent) {
+            fault(format!("{path}[{at}]"), "must be 1 to 1000, in percent");
+        }
+    }
+}
+
+/// Whether `text` can be the id of a budget or of a customer.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    let odd = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+    (1..=MAX_ID).contains(&text.len()) && !text.contains(odd)
+}
+
+/// A number that is small if it is not wrong.
+fn small(Whole(number): Whole) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+/// What an id must be.
+pub const ID: &str = "must be 1 to 128 characters, without `/`, spaces or control characters";
+/// Thresholds unless the file says otherwise, in percent of a limit.
+pub const WARN_AT: [u32; 2] = [80, 100];
+/// The longest id.
+const MAX_ID: usize = 128;
+/// A million dollars, or so many tokens: thousands of times less than a column holds.
+const MAX_AMOUNT: u64 = 1_000_000_000_000_000;
