@@ -94,6 +94,12 @@ bench: wasm $(VENV) $(ENVOY_READY) ## measure what the filter adds to Envoy: pri
 measure-memory: wasm $(VENV) $(ENVOY_READY) ## measure what bodies of 50 MB add to Envoy's memory
 	@$(PY) -m integration.memory
 
+.PHONY: measure
+measure: wasm $(VENV) $(ENVOY_READY) ## measure budgets, with wrk: latency, callouts, overspend, forged names; PARTS="check overspend"
+	@command -v wrk >/dev/null || scripts/apt.sh "wrk sends the calls that are measured" wrk
+	@$(CARGO) build --quiet --locked --release --package tollgate-quota
+	@QUOTA=$(or $(CARGO_TARGET_DIR),target)/release/tollgate-quota $(PY) -m integration.measure $(PARTS)
+
 .PHONY: bench-core
 bench-core: ## measure what the core costs per call, without Envoy
 	@$(CARGO) bench --locked --package tollgate

@@ -34,6 +34,8 @@ class Route:
     cluster: str
     host: str = "*"
     prefix: str = "/"
+    answer: str | None = None
+    """What Envoy answers itself, at once; it then needs no cluster."""
 
 
 @dataclass(frozen=True)
@@ -165,8 +167,12 @@ def _virtual_hosts(setup: Setup) -> list[dict[str, Any]]:
     routes = setup.routes or [Route(next(iter(setup.upstreams)))]
     hosts: dict[str, list[dict[str, Any]]] = {}
     for route in routes:
-        target = {"cluster": route.cluster, "timeout": "0s"}
-        hosts.setdefault(route.host, []).append({"match": {"prefix": route.prefix}, "route": target})
+        rule: dict[str, Any] = {"match": {"prefix": route.prefix}}
+        if route.answer is None:
+            rule["route"] = {"cluster": route.cluster, "timeout": "0s"}
+        else:
+            rule["direct_response"] = {"status": 200, "body": {"inline_string": route.answer}}
+        hosts.setdefault(route.host, []).append(rule)
     return [
         {"name": f"host-{at}", "domains": [host], "routes": rules}
         for at, (host, rules) in enumerate(hosts.items())

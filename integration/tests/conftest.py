@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
-from uuid import uuid4
 
-import httpx
 import pytest
 
 from ..bootstrap import WASM, Setup
-from ..envoy import Envoy, Row
+from ..envoy import Envoy
+from ..quota import Quota, QuotaFailed, binary
 from ..standin import Standin
-from ..upstream import Request, Response, Upstream
+from ..upstream import Upstream
 from .dialects import DIALECTS, Dialect
+from .gateway import Gateway
+from .house import PLANS, House, Someone, customers, opened
 
 PLUGIN = {
     "tenant": [{"header": "x-tenant-id"}],
@@ -24,45 +25,6 @@ PLUGIN = {
     "strip": ["x-tenant-id"],
 }
 """The configuration of a test that asks for nothing else."""
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """What one call looked like: to the client, to the upstream, in the access log."""
-
-    answer: httpx.Response
-    request: Request | None
-    row: Row
-
-    def fields(self, *names: str) -> dict[str, Any]:
-        """Some fields of the row."""
-        return {name: self.row[name] for name in names}
-
-
-@dataclass
-class Gateway:
-    """An Envoy with the filter, and the upstream behind it."""
-
-    envoy: Envoy
-    upstream: Upstream
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=20))
-
-    def call(self, path: str, body: Any, answer: Response, **options: Any) -> Exchange:
-        """Makes a call that gets this answer, and waits until it stands in the access log."""
-        script = self.upstream.script(answer, uuid4().hex)
-        headers = [("x-replay-id", script), *options.pop("headers", {}).items()]
-        content = {"content": body} if isinstance(body, bytes) else {"json": body}
-        client = options.pop("client", self.client)
-        seen = client.post(self.envoy.url + path, headers=headers, **content, **options)
-        arrived = (r for r in self.upstream.requests if r.header("x-replay-id") == script)
-        return Exchange(seen, next(arrived, None), self.envoy.row(script))
-
-    def ask(self, dialect: Dialect, *, stream: bool = False, **options: Any) -> Exchange:
-        """Makes a call in a dialect; its usual answer, unless `answer` is another."""
-        path = dialect.stream_path if stream else dialect.path
-        answer = options.pop("answer", None) or (dialect.stream() if stream else dialect.json())
-        body = options.pop("body", None)
-        return self.call(path, dialect.body(stream=stream) if body is None else body, answer, **options)
 
 
 class Gateways:
@@ -135,6 +97,39 @@ def gateway(gateways: Gateways) -> Gateway:
 def either_mode(request: pytest.FixtureRequest, gateways: Gateways) -> Gateway:
     """Both ways in which Envoy can be configured."""
     return gateways({**PLUGIN, "tenant": MODE_TENANTS, "hold_headers": request.param})
+
+
+@pytest.fixture(scope="module")
+def quota() -> Iterator[Quota]:
+    """One service for most tests."""
+    if not WASM.is_file():
+        pytest.skip("no target/tollgate.wasm: run `make wasm`")
+    try:
+        binary()
+    except QuotaFailed as failure:
+        pytest.skip(str(failure))
+    with Quota(customers()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def both(upstream: Upstream, quota: Quota) -> Iterator[dict[bool, House]]:
+    """An Envoy in each mode."""
+    with opened(upstream, quota) as one, opened(upstream, quota, hold=True) as other:
+        yield {False: one, True: other}
+
+
+@pytest.fixture(params=[False, True], ids=["headers-go-on", "headers-held"])
+def house(request: pytest.FixtureRequest, both: dict[bool, House]) -> House:
+    """Each in turn."""
+    return both[request.param]
+
+
+@pytest.fixture(scope="module")
+def someone() -> Someone:
+    """The next customer of a plan, whom no test has used."""
+    numbers = {plan: count() for plan in PLANS}
+    return lambda plan: f"{plan}-{next(numbers[plan])}"
 
 
 @pytest.fixture(params=DIALECTS, ids=str)
