@@ -11,7 +11,7 @@ use std::rc::Rc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tollgate::config::{Config, LogField};
 use tollgate::desk::Desk;
-use tollgate::exchange::{Exchange, Teller};
+use tollgate::exchange::{Close, Exchange, Teller};
 use tollgate::gate::Gate;
 use tollgate::price::{Book, Prices};
 use tollgate::provider::{Answer, Api, Places};
@@ -111,7 +111,7 @@ fn requests(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(body.len().try_into().unwrap()));
         group.bench_function(name, |b| {
             b.iter(|| {
-                let mut reader = Body::new(&questions);
+                let mut reader = Body::new(&questions, "");
                 reader.feed(black_box(&body));
                 reader.end()
             });
@@ -160,8 +160,8 @@ fn exchanges(c: &mut Criterion) {
         exchange.on_answer_head(200, "", "", |_| None);
         answer.iter().for_each(|chunk| exchange.on_answer_body(chunk, false, || 2));
         exchange.on_answer_end();
-        let (record, _) =
-            exchange.close("", Teller { desk: &mut desk, shared: &mut Alone, now_ms: 3 });
+        let (record, _) = exchange
+            .close(Close::new(""), Teller { desk: &mut desk, shared: &mut Alone, now_ms: 3 });
         LogField::ALL.map(|field| record.field(field))
     };
     for (name, answer) in [("JSON", &json[..]), ("200 events", &events)] {

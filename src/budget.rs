@@ -2,10 +2,10 @@
 //! used up. The strictest consequence wins; the answer names the budget it is for.
 
 use crate::calendar::ONCE;
+use crate::estimate::Basis;
 use crate::money::NanoUsd;
 use crate::price::{Tariff, Terms};
 use crate::provider::Reported;
-use crate::request::Said;
 use crate::sync::{Action, Budget, Tenant, Unit};
 
 /// What a call may take before it is known what it takes.
@@ -20,9 +20,9 @@ pub struct Expected {
 impl Expected {
     /// What a request may take: its prompt by its bytes, its answer by the most it asks for.
     #[must_use]
-    pub fn of(said: &Said, tariff: Option<Tariff<'_>>, at: u64) -> Self {
+    pub fn of(basis: &Basis<'_>, tariff: Option<Tariff<'_>>, at: u64) -> Self {
         let window = tariff.and_then(|tariff| tariff.context_window());
-        let usage = crate::estimate::of_request(said, window);
+        let usage = basis.expected(window);
         let terms = Terms { at, ..Terms::default() };
         let cost = tariff.and_then(|tariff| tariff.cost(&usage, &terms));
         Self {

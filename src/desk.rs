@@ -18,6 +18,7 @@ use std::rc::Rc;
 use crate::budget::{self, Consequence, Expected, Used};
 use crate::calendar::NEVER;
 use crate::config::OnFailure;
+use crate::estimate::Learned;
 use crate::shared::Shared;
 use crate::slice::{self, Short, Slices};
 use crate::sync::{Budget, Charge, Unit, Want};
@@ -91,6 +92,8 @@ pub struct Desk {
     pub tenants: Tenants,
     /// What is to be told, and what has been asked.
     pub book: Book,
+    /// How many tokens the bytes of each model have.
+    pub learned: Learned,
     slices: Slices,
     /// Who is known of budgets that no service keeps, at a desk without one.
     own: Option<own::Tenants>,

@@ -1,46 +1,135 @@
 //! What a call probably used, where the provider does not say.
 //!
-//! An estimate is never silent: the record of such a call says `estimated`.
+//! Bytes become tokens by what the finished calls of a model have shown on this worker, else by
+//! what English text has. An estimate is never silent: the record of such a call says `estimated`.
 
-use crate::provider::{Evidence, Reported};
+use std::collections::BTreeMap;
+
+use crate::provider::{Api, Evidence, Reported};
 use crate::request::Said;
 use crate::usage::{Unit, Usage};
 
-/// The usage of a call whose answer came, in part at least, without final counts.
-///
-/// What the provider has reported so far is kept where it is more than the bytes suggest.
-#[must_use]
-pub fn of_answer(said: &Said, evidence: &Evidence) -> Reported {
-    let seen = evidence.reported.clone().unwrap_or_default();
-    let unread = evidence.unread_bytes.div_ceil(UNREAD_BYTES_PER_TOKEN);
-    let written = tokens(evidence.text_bytes).max(unread);
-    let mut usage = seen.usage;
-    if usage.input_tokens() == 0 {
-        usage.add(Unit::Input, tokens(said.bytes));
+/// What an estimate rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'a> {
+    /// Which call it is.
+    pub api: Api,
+    /// What its request says.
+    pub said: &'a Said,
+    /// What the calls of its model have shown.
+    pub rates: Rates,
+}
+
+impl Basis<'_> {
+    /// The usage of a call whose answer came, in part at least, without final counts.
+    ///
+    /// What the provider has reported so far is kept where it is more than the bytes suggest.
+    #[must_use]
+    pub fn answered(&self, evidence: &Evidence) -> Reported {
+        let seen = evidence.reported.clone().unwrap_or_default();
+        let unread = evidence.unread_bytes.div_ceil(UNREAD_BYTES_PER_TOKEN);
+        let written = self.rates.answer.tokens(evidence.text_bytes).max(unread);
+        let mut usage = seen.usage;
+        match self.api {
+            Api::OpenAiSpeech => usage.add(Unit::Character, self.said.text_bytes.saturating_sub(2)),
+            Api::OpenAiImages => usage.add(Unit::Image, self.said.pictures.unwrap_or(1)),
+            Api::OpenAiTranscriptions | Api::OpenAiTranslations => {
+                let spoken = evidence.text_bytes.max(evidence.unread_bytes);
+                usage.add(Unit::AudioMilli, spoken.saturating_mul(MILLIS_PER_BYTE_SPOKEN));
+            }
+            _ => {
+                if usage.input_tokens() == 0 {
+                    usage.add(Unit::Input, self.rates.prompt.tokens(self.said.bytes));
+                }
+                usage.add(Unit::Output, written.saturating_sub(usage.output_tokens()));
+            }
+        }
+        Reported { usage, ..seen }
     }
-    usage.add(Unit::Output, written.saturating_sub(usage.output_tokens()));
-    Reported { usage, ..seen }
+
+    /// The usage that a request may come to: its prompt by its bytes, at most `context` tokens
+    /// where that is known, and the longest answer it asks for.
+    #[must_use]
+    pub fn expected(&self, context: Option<u64>) -> Usage {
+        let prompt = self.rates.prompt.tokens(self.said.bytes).min(context.unwrap_or(u64::MAX));
+        let most = match self.api {
+            Api::OpenAiEmbeddings
+            | Api::GeminiEmbed
+            | Api::CohereEmbed
+            | Api::OllamaEmbed
+            | Api::Rerank
+            | Api::VertexPredict => 0,
+            _ => self.said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT),
+        };
+        Usage::default().with(Unit::Input, prompt).with(Unit::Output, most)
+    }
+
+    /// The usage of a call that was sent and never answered: the provider may have done all of it.
+    #[must_use]
+    pub fn unanswered(&self) -> Reported {
+        Reported { usage: self.expected(None), ..Reported::default() }
+    }
 }
 
-/// The usage that a request may come to: its prompt by its bytes, at most `context` tokens where
-/// that is known, and the longest answer it asks for.
-#[must_use]
-pub fn of_request(said: &Said, context: Option<u64>) -> Usage {
-    let input = tokens(said.bytes).min(context.unwrap_or(u64::MAX));
-    let output = said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT);
-    Usage::default().with(Unit::Input, input).with(Unit::Output, output)
+/// What the finished calls of each model have shown on one worker.
+#[derive(Debug, Default)]
+pub struct Learned(BTreeMap<String, Rates>);
+
+impl Learned {
+    /// What those of `model` have shown.
+    #[must_use]
+    pub fn rates(&self, model: Option<&str>) -> Rates {
+        model.and_then(|model| self.0.get(model)).copied().unwrap_or_default()
+    }
+
+    /// Learns from a call of `model` that was reported.
+    pub fn learn(&mut self, model: &str, said: &Said, evidence: &Evidence, reported: &Reported) {
+        if self.0.len() >= MAX_MODELS && !self.0.contains_key(model) {
+            return;
+        }
+        let rates = self.0.entry(model.to_owned()).or_default();
+        rates.prompt.learn(said.bytes, reported.input_tokens());
+        let hidden = reported.usage.of(Unit::Reasoning);
+        rates
+            .answer
+            .learn(evidence.text_bytes, reported.usage.output_tokens().saturating_sub(hidden));
+    }
 }
 
-/// The usage of a call that was sent and never answered: the provider may have done all of it.
-#[must_use]
-pub fn of_silence(said: &Said) -> Reported {
-    let output = said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT);
-    let usage = Usage::default().with(Unit::Input, tokens(said.bytes)).with(Unit::Output, output);
-    Reported { usage, ..Reported::default() }
+/// Tokens by bytes, of prompts and of answers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rates {
+    prompt: Rate,
+    answer: Rate,
 }
 
-const fn tokens(bytes: u64) -> u64 {
-    bytes.div_ceil(BYTES_PER_TOKEN)
+#[derive(Clone, Copy, Debug, Default)]
+struct Rate {
+    bytes: u64,
+    tokens: u64,
+}
+
+impl Rate {
+    fn learn(&mut self, bytes: u64, tokens: u64) {
+        if bytes == 0 || tokens == 0 {
+            return;
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.tokens = self.tokens.saturating_add(tokens);
+        if self.bytes > MOST_LEARNED {
+            (self.bytes, self.tokens) = (self.bytes / 2, self.tokens / 2);
+        }
+    }
+
+    /// The tokens of so many bytes; more than one a byte is not believed, nor less than one in 64.
+    fn tokens(self, bytes: u64) -> u64 {
+        if self.bytes < LEAST_LEARNED {
+            return bytes.div_ceil(BYTES_PER_TOKEN);
+        }
+        let exact = u128::from(bytes).saturating_mul(self.tokens.into());
+        let tokens = exact.div_ceil(self.bytes.max(1).into());
+        u64::try_from(tokens).unwrap_or(u64::MAX).clamp(bytes / 64, bytes)
+    }
 }
 
 /// English text has about four bytes a token; JSON around it makes up for denser languages.
@@ -51,6 +140,14 @@ const UNREAD_BYTES_PER_TOKEN: u64 = 2;
 const DEFAULT_OUTPUT: u64 = 4_096;
 /// The largest output that any model can have; a request may ask for more.
 const MOST_OUTPUT: u64 = 200_000;
+/// People speak some fifteen letters a second.
+const MILLIS_PER_BYTE_SPOKEN: u64 = 66;
+/// Bytes after which a rate is more than chance.
+const LEAST_LEARNED: u64 = 2_000;
+/// Bytes after which older calls count for half.
+const MOST_LEARNED: u64 = 1 << 24;
+/// More models than one gateway serves.
+const MAX_MODELS: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -58,6 +155,10 @@ mod tests {
 
     fn said(bytes: u64, max_output: Option<u64>) -> Said {
         Said { bytes, max_output, ..Said::default() }
+    }
+
+    fn basis(said: &Said) -> Basis<'_> {
+        Basis { api: Api::OpenAiChat, said, rates: Rates::default() }
     }
 
     #[test]
@@ -74,7 +175,7 @@ mod tests {
         ];
         for (reported, text_bytes, input, output) in cases {
             let evidence = Evidence { reported, text_bytes, ..Evidence::default() };
-            let usage = of_answer(&said(100, None), &evidence).usage;
+            let usage = basis(&said(100, None)).answered(&evidence).usage;
             assert_eq!((usage.input_tokens(), usage.output_tokens()), (input, output));
         }
     }
@@ -82,12 +183,70 @@ mod tests {
     #[test]
     fn an_answer_that_cannot_be_read_is_not_free() {
         let evidence = Evidence { unread_bytes: 301, ..Evidence::default() };
-        assert_eq!(of_answer(&said(4, None), &evidence).usage.output_tokens(), 151);
+        assert_eq!(basis(&said(4, None)).answered(&evidence).usage.output_tokens(), 151);
     }
 
     #[test]
     fn silence_counts_as_the_whole_answer() {
-        let output = |max| of_silence(&said(8, max)).usage.output_tokens();
+        let output = |max| basis(&said(8, max)).unanswered().usage.output_tokens();
         assert_eq!([output(Some(50)), output(None), output(Some(u64::MAX))], [50, 4_096, 200_000]);
+    }
+
+    #[test]
+    fn what_has_no_tokens_is_estimated_in_its_own_unit() {
+        let said = Said { text_bytes: 102, pictures: Some(3), ..said(500, None) };
+        let evidence = Evidence { text_bytes: 30, ..Evidence::default() };
+        #[rustfmt::skip]
+        let cases = [
+            (Api::OpenAiSpeech,         Unit::Character,  100),
+            (Api::OpenAiImages,         Unit::Image,      3),
+            (Api::OpenAiTranslations,   Unit::AudioMilli, 1_980),
+        ];
+        for (api, unit, quantity) in cases {
+            let estimated = Basis { api, ..basis(&said) }.answered(&evidence).usage;
+            assert_eq!(estimated.leaves().collect::<Vec<_>>(), [(unit, quantity)], "{api:?}");
+        }
+        let embedding = Basis { api: Api::OpenAiEmbeddings, ..basis(&said) }.expected(None);
+        assert_eq!((embedding.input_tokens(), embedding.output_tokens()), (125, 0));
+    }
+
+    #[test]
+    fn bytes_count_as_those_of_earlier_calls_did() {
+        let mut learned = Learned::default();
+        let usage = Usage::default()
+            .with(Unit::Input, 500)
+            .with(Unit::Output, 1_000)
+            .with(Unit::Reasoning, 9_000);
+        let reported = Reported { usage, ..Reported::default() };
+        let evidence = Evidence { text_bytes: 2_000, ..Evidence::default() };
+        learned.learn("dense", &said(4_000, None), &evidence, &reported);
+        let estimated = |model| {
+            let said = said(800, None);
+            let rates = learned.rates(model);
+            let basis = Basis { rates, ..basis(&said) };
+            let usage = basis.answered(&Evidence { text_bytes: 100, ..Evidence::default() }).usage;
+            (usage.input_tokens(), usage.output_tokens())
+        };
+        assert_eq!(estimated(Some("dense")), (100, 50));
+        assert_eq!((estimated(Some("other")), estimated(None)), ((200, 25), (200, 25)));
+    }
+
+    #[test]
+    fn rates_that_no_language_has_are_not_believed_and_models_are_bounded() {
+        let mut rate = Rate::default();
+        rate.learn(1_000_000, 10);
+        assert_eq!(rate.tokens(6_400), 100);
+        rate.learn(10, u64::MAX);
+        assert_eq!(rate.tokens(6_400), 6_400);
+        let mut learned = Learned::default();
+        for model in 0..1_000 {
+            learned.learn(
+                &model.to_string(),
+                &said(1, None),
+                &Evidence::default(),
+                &Reported::default(),
+            );
+        }
+        assert_eq!(learned.0.len(), MAX_MODELS);
     }
 }

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use crate::budget::Used;
 use crate::config::Anonymous;
 use crate::desk::{Desk, Hold};
+use crate::estimate::Basis;
 use crate::gate::{Gate, Target};
 use crate::money::NanoUsd;
 use crate::price::Terms;
@@ -68,6 +69,23 @@ pub struct Teller<'a, S> {
     pub now_ms: u64,
 }
 
+/// What Envoy says of a call that is over.
+#[derive(Clone, Copy, Debug)]
+pub struct Close<'a> {
+    /// `response.code_details`.
+    pub details: &'a str,
+    /// How often the call was sent upstream, as far as Envoy counts: one, and one for each retry.
+    pub attempts: u64,
+}
+
+impl<'a> Close<'a> {
+    /// The end of a call that was not sent again.
+    #[must_use]
+    pub const fn new(details: &'a str) -> Self {
+        Self { details, attempts: 1 }
+    }
+}
+
 /// One call.
 #[derive(Debug)]
 pub struct Exchange {
@@ -117,13 +135,18 @@ impl Exchange {
         now_ms: u64,
         mut lookup: impl FnMut(&Origin) -> Lookup,
     ) -> Self {
+        let content_type = Origin::Header("content-type".to_owned());
+        let content_type = match target.api.takes_forms().then(|| lookup(&content_type)) {
+            Some(Lookup::Value(text)) => String::from_utf8(text).unwrap_or_default(),
+            _ => String::new(),
+        };
         let config = &gate.config;
         let who = Who {
             tenant: Name::ask(&config.tenant, &mut lookup),
             feature: Name::ask(&config.feature, &mut lookup),
             user: Name::ask(&config.user, &mut lookup),
         };
-        let body = Body::new(&gate.questions(target.api));
+        let body = Body::new(&gate.questions(target.api), &content_type);
         Self {
             gate,
             target,
@@ -251,20 +274,30 @@ impl Exchange {
         Some((self.asked_model().unwrap_or_default(), to))
     }
 
-    /// Ends the call: settles what it was given, and makes its record and its row. `details` are
-    /// Envoy's `response.code_details` by now.
-    pub fn close(self, details: &str, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
+    /// Ends the call: settles what it was given, and makes its record and its row.
+    pub fn close(self, end: Close<'_>, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
+        let Close { details, attempts } = end;
         let Teller { desk, shared, now_ms } = teller;
         let Self { gate, target, call_id, began_ms, mut who, body, asked, admitted, phase, .. } =
             self;
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
         who.settle(&gate.config, &said);
+        let asked_model = said.model.as_deref().or(target.model.as_deref());
+        let rates = desk.learned.rates(asked_model);
+        let basis = Basis { api: target.api, said: &said, rates };
         let Finding { status, first_ms, mut amount, outcome, evidence } = match phase {
-            Phase::Answering(reply) => Finding::answered(*reply, &said, &target, details),
+            Phase::Answering(reply) => Finding::answered(*reply, &basis, &target, details),
             Phase::Refused(status) => Finding::refused(status),
-            Phase::Asking => Finding::unanswered(asked, &said, &target, details),
+            Phase::Asking => Finding::unanswered(asked, &basis, details),
         };
+        if let (Amount::Reported(reported), Some(model)) = (&amount, asked_model) {
+            desk.learned.learn(model, &said, &evidence, reported);
+        }
+        // What became of the earlier attempts nobody knows. Each may have been all of the work.
+        for _ in 1..attempts.min(MAX_ATTEMPTS) {
+            amount = amount.and_estimated(basis.unanswered());
+        }
         let again =
             evidence.told_again.as_deref().filter(|_| matches!(amount, Amount::Reported(_)));
         if again.is_some_and(|id| !is_new(shared, TOLD, id)) {
@@ -303,6 +336,7 @@ impl Exchange {
             service_tier: evidence.service_tier.and_then(name),
             status,
             amount,
+            attempts,
             price,
             decision: if refused { Decision::Refuse } else { passed },
             budget: admitted.budget,
@@ -326,6 +360,9 @@ fn price(
         at: seconds(began_ms),
         service_tier: evidence.service_tier.as_deref(),
         speed: evidence.speed.as_deref(),
+        geo: evidence.geo.as_deref(),
+        search_context: evidence.search_context.as_deref(),
+        search_type: evidence.search_type.as_deref(),
         ..Terms::default()
     };
     let cost = |model: Option<&str>, usage: &Usage| {
@@ -376,6 +413,8 @@ fn is_ruled_out(coding: &str) -> bool {
     quality.is_some_and(|quality| quality.trim_matches(['0', '.', ' ', '\t']).is_empty())
 }
 
+/// More than any retry policy allows.
+const MAX_ATTEMPTS: u64 = 32;
 /// The set of work in the background whose usage has been told.
 const TOLD: &str = "told";
 const TOO_LARGE: &str = "The request body is larger than this gateway can read before it decides.";

@@ -36,6 +36,8 @@ pub struct Reported {
     /// Tokens of the prompt that stand in two leaves: read from a cache and written to it again,
     /// and charged for both.
     pub overlap: u64,
+    /// Whether the provider does not say it, and it follows from what it sent, such as pictures.
+    pub inferred: bool,
     /// Whether parts were larger than their whole, and were clamped.
     pub inconsistent: bool,
     /// Whether a count was negative, or larger than any call can have: none of it is believed.

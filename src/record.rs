@@ -43,6 +43,8 @@ pub struct Record {
     pub status: u32,
     /// What it used.
     pub amount: Amount,
+    /// How often it was sent upstream.
+    pub attempts: u64,
     /// What that costs.
     pub price: Price,
     /// What was decided about it.
@@ -64,6 +66,19 @@ pub enum Amount {
     Estimated(Reported),
     /// Nothing was used, or nothing that is charged for.
     Absent,
+}
+
+impl Amount {
+    /// This and what was probably used beside it.
+    #[must_use]
+    pub fn and_estimated(self, beside: Reported) -> Self {
+        Self::Estimated(match self {
+            Self::Absent => beside,
+            Self::Reported(own) | Self::Estimated(own) => {
+                Reported { usage: own.usage.and(&beside.usage), ..own }
+            }
+        })
+    }
 }
 
 impl Price {
@@ -213,6 +228,7 @@ impl Record {
             LogField::Usage => Some(self.amount.label().to_owned()),
             LogField::Decision => Some(self.decision.label().to_owned()),
             LogField::Budget => self.budget.clone(),
+            LogField::Attempts => Some(self.attempts.to_string()),
             LogField::TtftMs => self.ttft_ms.map(|ms| ms.to_string()),
             LogField::Call => serde_json::to_string(&Compact::of(self)).ok(),
         }
@@ -251,6 +267,8 @@ struct Compact<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<&'a str>,
     status: u32,
+    #[serde(skip_serializing_if = "is_one")]
+    attempts: u64,
     usage: &'static str,
     #[serde(skip_serializing_if = "Leaves::is_empty")]
     leaves: Leaves<'a>,
@@ -286,6 +304,7 @@ impl<'a> Compact<'a> {
             model: record.model.as_deref(),
             tier: record.service_tier.as_deref(),
             status: record.status,
+            attempts: record.attempts,
             usage: record.amount.label(),
             leaves: Leaves(known),
             overlap: known.map_or(0, |known| known.overlap),
@@ -312,6 +331,10 @@ impl Serialize for Leaves<'_> {
         let leaves = self.0.into_iter().flat_map(|known| known.usage.leaves());
         serializer.collect_map(leaves.map(|(unit, quantity)| (unit.label(), quantity)))
     }
+}
+
+const fn is_one(number: &u64) -> bool {
+    *number == 1
 }
 
 const fn is_zero(number: &u64) -> bool {
@@ -349,6 +372,7 @@ mod tests {
             stream: true,
             service_tier: None,
             status: 200,
+            attempts: 1,
             amount: Amount::Reported(Reported { usage, ..Reported::default() }),
             price: Price::Of(NanoUsd::new(1_500), "v1".into()),
             decision: Decision::Pass,

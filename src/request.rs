@@ -3,10 +3,13 @@
 //! Nothing of the body is kept but the few values asked for: the model, whether the answer is to
 //! be streamed, how long it may become, and what the configuration takes an identity from.
 
+mod form;
+
 use std::rc::Rc;
 
 use crate::json::{Found, How, Pick, Scanner, Spec};
 use crate::provider::{Api, Shape};
+use form::Form;
 
 /// What a request body of one dialect is asked for.
 #[derive(Debug)]
@@ -63,6 +66,10 @@ pub struct Said {
     pub stream: Option<bool>,
     /// The most tokens that the answer may have.
     pub max_output: Option<u64>,
+    /// The length of the text to be spoken, embedded or drawn, as it stands in the body.
+    pub text_bytes: u64,
+    /// How many pictures are asked for.
+    pub pictures: Option<u64>,
     /// The values at the pointers of the configuration, in their order.
     pub values: Vec<Option<String>>,
     /// The length of the body in bytes.
@@ -72,29 +79,50 @@ pub struct Said {
 /// Reads one request body in chunks.
 #[derive(Debug)]
 pub struct Body {
-    scanner: Scanner,
+    questions: Rc<Spec>,
+    reader: Reader,
     said: Said,
 }
 
+#[derive(Debug)]
+enum Reader {
+    Json(Scanner),
+    Form(Form),
+}
+
 impl Body {
-    /// A reader at the start of a body.
+    /// A reader at the start of a body of this `content-type`.
     #[must_use]
-    pub fn new(questions: &Questions) -> Self {
+    pub fn new(questions: &Questions, content_type: &str) -> Self {
         let values = vec![None; questions.pointers];
-        let said = Said { values, ..Said::default() };
-        Self { scanner: Scanner::new(Rc::clone(&questions.spec)), said }
+        let spec = Rc::clone(&questions.spec);
+        let reader = match Form::new(content_type) {
+            Some(form) => Reader::Form(form),
+            None => Reader::Json(Scanner::new(Rc::clone(&spec))),
+        };
+        Self { questions: spec, reader, said: Said { values, ..Said::default() } }
     }
 
     /// Reads one chunk.
     pub fn feed(&mut self, chunk: &[u8]) {
         let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        self.said.bytes = self.said.bytes.saturating_add(bytes);
-        let said = &mut self.said;
-        self.scanner.feed(chunk, &mut |found| {
-            if let Found::Value(pick, raw) = found {
-                said.note(pick, raw);
-            }
-        });
+        let Self { questions, reader, said } = self;
+        said.bytes = said.bytes.saturating_add(bytes);
+        match reader {
+            Reader::Json(scanner) => scanner.feed(chunk, &mut |found| match found {
+                Found::Value(pick, raw) => said.note(pick, raw),
+                Found::Text(TEXT, bytes) => {
+                    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                    said.text_bytes = said.text_bytes.saturating_add(bytes);
+                }
+                Found::Text(..) | Found::TooLong(_) => {}
+            }),
+            Reader::Form(form) => form.feed(chunk, &mut |name, text| {
+                for &(pick, how) in questions.wishes_under(name) {
+                    said.note_field(pick, how, text);
+                }
+            }),
+        }
     }
 
     /// What the body has said up to here.
@@ -111,6 +139,16 @@ impl Body {
 }
 
 impl Said {
+    /// Notes a field of a form, where all is text.
+    fn note_field(&mut self, pick: Pick, how: How, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        match (pick, how) {
+            (_, How::Measure) => self.text_bytes = u64::try_from(text.len()).unwrap_or(u64::MAX),
+            (STREAM | MAX_OUTPUT | PICTURES, _) => self.note(pick, text.trim().as_bytes()),
+            _ => self.note(pick, serde_json::Value::from(text).to_string().as_bytes()),
+        }
+    }
+
     fn note(&mut self, pick: Pick, raw: &[u8]) {
         match pick {
             MODEL => self.model = serde_json::from_slice(raw).ok(),
@@ -120,6 +158,7 @@ impl Said {
                 let max: Option<u64> = serde_json::from_slice(raw).ok();
                 self.max_output = self.max_output.into_iter().chain(max).min();
             }
+            PICTURES => self.pictures = serde_json::from_slice(raw).ok(),
             _ => {
                 let at = pick.checked_sub(FIRST_POINTER).map(usize::from);
                 if let Some(slot) = at.and_then(|at| self.values.get_mut(at)) {
@@ -143,12 +182,20 @@ fn text(raw: &[u8]) -> Option<String> {
 const MODEL: Pick = 0;
 const STREAM: Pick = 1;
 const MAX_OUTPUT: Pick = 2;
+const TEXT: Pick = 3;
+const PICTURES: Pick = 4;
 /// Picks from here on are the configuration's pointers.
-const FIRST_POINTER: Pick = 3;
+const FIRST_POINTER: Pick = 5;
 
 /// Where a request of a call has what is read of it.
 const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
     match api {
+        Api::OpenAiSpeech => &[("/model", MODEL, How::Take), ("/input", TEXT, How::Measure)],
+        Api::OpenAiImages => &[
+            ("/model", MODEL, How::Take),
+            ("/stream", STREAM, How::Take),
+            ("/n", PICTURES, How::Take),
+        ],
         Api::OpenAiResponses | Api::OpenAiCompact => &[
             ("/model", MODEL, How::Take),
             ("/stream", STREAM, How::Take),
@@ -199,9 +246,9 @@ mod tests {
 
     fn read(api: Api, pointers: &[&[String]], body: &str) -> Said {
         let questions = Questions::new(api, pointers);
-        let mut bytewise = Body::new(&questions);
+        let mut bytewise = Body::new(&questions, "");
         body.as_bytes().chunks(1).for_each(|byte| bytewise.feed(byte));
-        let mut whole = Body::new(&questions);
+        let mut whole = Body::new(&questions, "");
         whole.feed(body.as_bytes());
         assert_eq!(format!("{:?}", bytewise.said), format!("{:?}", whole.said), "{body}");
         whole.said
@@ -257,6 +304,23 @@ mod tests {
                 "{body}"
             );
         }
+    }
+
+    #[test]
+    fn a_form_says_what_a_document_says() {
+        let user = ["user".to_owned()];
+        let questions = Questions::new(Api::OpenAiImages, &[&user]);
+        let mut body = Body::new(&questions, "multipart/form-data; boundary=b");
+        for (name, value) in [("model", "gpt-image-1"), ("n", "3"), ("user", "ann")] {
+            let part = format!(
+                "--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
+            );
+            body.feed(part.as_bytes());
+        }
+        body.feed(b"--b--");
+        let said = body.end();
+        assert_eq!((said.model.as_deref(), said.pictures), (Some("gpt-image-1"), Some(3)));
+        assert_eq!(said.values, [Some("ann".to_owned())]);
     }
 
     #[test]

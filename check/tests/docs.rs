@@ -119,6 +119,7 @@ fn record() -> Record {
         stream: true,
         service_tier: some(),
         status: 200,
+        attempts: 1,
         amount: Amount::Estimated(Reported { usage, overlap: 1, ..Reported::default() }),
         price: Price::AtLeast(NanoUsd::new(9), "v".to_owned()),
         decision: Decision::Pass,

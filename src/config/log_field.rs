@@ -45,13 +45,15 @@ pub enum LogField {
     Budget,
     /// Milliseconds to the first token.
     TtftMs,
+    /// How often the call was sent upstream.
+    Attempts,
     /// The whole call in one compact field.
     Call,
 }
 
 impl LogField {
     /// Every field, in the order of declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::CallId,
         Self::Tenant,
         Self::Feature,
@@ -73,6 +75,7 @@ impl LogField {
         Self::Decision,
         Self::Budget,
         Self::TtftMs,
+        Self::Attempts,
         Self::Call,
     ];
 
@@ -101,6 +104,7 @@ impl LogField {
             Self::Decision => "decision",
             Self::Budget => "budget",
             Self::TtftMs => "ttft_ms",
+            Self::Attempts => "attempts",
             Self::Call => "call",
         }
     }

@@ -288,7 +288,7 @@ fn faults_name_the_field_and_what_it_must_be() {
 fn names_that_are_not_known_are_answered_with_those_that_are() {
     let error = parse(r#"{"access_log": ["tenant", "tokens"]}"#).unwrap_err();
     assert!(error.starts_with("`access_log[1]` must be one of call_id, tenant, "), "{error}");
-    assert!(error.ends_with(", ttft_ms, call"), "{error}");
+    assert!(error.ends_with(", ttft_ms, attempts, call"), "{error}");
     let error = parse(r#"{"prices": [{"model": "m", "rates": {"in": 1}}]}"#).unwrap_err();
     assert!(error.starts_with("`prices[0].rates.in` must be one of the units input, "), "{error}");
     assert!(error.ends_with(", audio_ms, request"), "{error}");

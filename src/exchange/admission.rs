@@ -7,6 +7,7 @@ use super::{Exchange, Phase, Refusal, Step, Teller, seconds};
 use crate::budget::Expected;
 use crate::config::{Anonymous, OnFailure, Unknown};
 use crate::desk::{Call, Known, Mark, Refused, Standing, Verdict, unavailable};
+use crate::estimate::{Basis, Learned};
 use crate::provider::Shape;
 use crate::record::Decision;
 use crate::shared::Shared;
@@ -65,7 +66,7 @@ impl Exchange {
         let call = Call {
             feature: self.who.feature.get().map(String::as_str),
             model: model.as_deref(),
-            expected: self.expected(),
+            expected: self.expected(&desk.learned),
             can_change: self.can_change(),
             can_wait,
         };
@@ -110,10 +111,12 @@ impl Exchange {
     }
 
     /// What the call may take, by the model it asks for.
-    fn expected(&self) -> Expected {
+    fn expected(&self, learned: &Learned) -> Expected {
         let prices = &self.gate.prices;
         let tariff = self.asked_model().and_then(|m| prices.find(&self.target.provider, m));
-        Expected::of(self.body.said(), tariff, seconds(self.began_ms))
+        let rates = learned.rates(self.asked_model());
+        let basis = Basis { api: self.target.api, said: self.body.said(), rates };
+        Expected::of(&basis, tariff, seconds(self.began_ms))
     }
 
     pub(super) fn asked_model(&self) -> Option<&str> {

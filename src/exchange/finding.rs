@@ -1,10 +1,9 @@
 //! What the end of a call lets one say about it.
 
-use crate::estimate;
+use crate::estimate::Basis;
 use crate::gate::Target;
 use crate::provider::{Answer, Evidence};
 use crate::record::{Amount, Outcome};
-use crate::request::Said;
 
 /// The answer to a call, on its way.
 #[derive(Debug)]
@@ -40,10 +39,10 @@ impl Finding {
         Self { status: status.into(), ..Self::nothing(Outcome::Refused) }
     }
 
-    pub(super) fn unanswered(asked: bool, said: &Said, target: &Target, details: &str) -> Self {
-        let works = !target.api.is_free() && !target.api.is_poll();
+    pub(super) fn unanswered(asked: bool, basis: &Basis<'_>, details: &str) -> Self {
+        let works = !basis.api.is_free() && !basis.api.is_poll();
         let amount = match works && asked && may_have_worked(details) {
-            true => Amount::Estimated(estimate::of_silence(said)),
+            true => Amount::Estimated(basis.unanswered()),
             false => Amount::Absent,
         };
         Self { amount, ..Self::nothing(cut_by(details)) }
@@ -54,18 +53,26 @@ impl Finding {
         Self { status: 0, first_ms: None, amount: Amount::Absent, outcome, evidence }
     }
 
-    pub(super) fn answered(reply: Reply, said: &Said, target: &Target, details: &str) -> Self {
+    pub(super) fn answered(
+        reply: Reply,
+        basis: &Basis<'_>,
+        target: &Target,
+        details: &str,
+    ) -> Self {
         let Reply { status, origin, answer, first_ms, whole } = reply;
         let mut evidence = answer.finish(&target.provider, whole);
         let amount = match (origin, evidence.reported.clone()) {
             (From::Envoy, _) => Amount::Absent,
             _ if target.api.is_free() => Amount::Absent,
-            (From::Silence, _) => Amount::Estimated(estimate::of_silence(said)),
+            (From::Silence, _) => Amount::Estimated(basis.unanswered()),
+            (From::Upstream, Some(reported)) if evidence.is_final && reported.inferred => {
+                Amount::Estimated(reported)
+            }
             (From::Upstream, Some(reported)) if evidence.is_final => Amount::Reported(reported),
             // What is asked for again, or goes on in the background, is told later or was before.
             (From::Upstream, _) if target.api.is_poll() || evidence.pending => Amount::Absent,
             (From::Upstream, _) if is_success(status) && !evidence.is_mere_error() => {
-                Amount::Estimated(estimate::of_answer(said, &evidence))
+                Amount::Estimated(basis.answered(&evidence))
             }
             (From::Upstream, _) => Amount::Absent,
         };

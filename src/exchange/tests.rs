@@ -60,7 +60,7 @@ fn an_answered_call_is_named_counted_and_priced() {
     exchange.on_answer_head(200, "", "via_upstream", |_| None);
     exchange.on_answer_body(ANSWER, false, || 10_250);
     exchange.on_answer_body(b"", true, || panic!("the first byte has come already"));
-    let record = exchange.close("via_upstream", teller_at(10_400)).0;
+    let record = exchange.close(Close::new("via_upstream"), teller_at(10_400)).0;
     let name = |name: &Option<String>| name.clone().unwrap_or_default();
     assert_eq!(
         [name(&record.tenant), name(&record.feature), name(&record.user)],
@@ -81,7 +81,7 @@ fn a_source_in_the_body_can_come_before_one_in_a_header() {
         let mut exchange = open(config, &[("x-t", "acme")]);
         assert_eq!(exchange.on_request_headers(false, teller()), Step::Continue);
         assert_eq!(exchange.on_request_body(request, true, teller()), Step::Continue);
-        assert_eq!(exchange.close("", teller_at(0)).0.tenant.as_deref(), Some(tenant));
+        assert_eq!(exchange.close(Close::new(""), teller_at(0)).0.tenant.as_deref(), Some(tenant));
     }
 }
 
@@ -98,7 +98,7 @@ fn a_request_waits_for_its_body_only_if_the_body_decides() {
     let (head, tail) = REQUEST.split_at(20);
     assert_eq!(unknown.on_request_body(head, false, teller()), Step::Hold);
     assert_eq!(unknown.on_request_body(tail, true, teller()), Step::Continue);
-    assert_eq!(unknown.close("", teller_at(0)).0.tenant.as_deref(), Some("u7"));
+    assert_eq!(unknown.close(Close::new(""), teller_at(0)).0.tenant.as_deref(), Some("u7"));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn who_is_not_known_is_refused_where_the_operator_says_so() {
         assert!(exchange.is_refused());
         assert_eq!(exchange.on_request_body(b"more", true, teller()), Step::Continue);
         exchange.on_answer_head(u32::from(status), "", "", |_| None);
-        let record = exchange.close("tollgate_refused", teller_at(0)).0;
+        let record = exchange.close(Close::new("tollgate_refused"), teller_at(0)).0;
         assert_eq!((record.outcome, record.status), (Outcome::Refused, status.into()));
         assert_eq!((record.amount, record.price), (Amount::Absent, Price::Nothing));
     }
@@ -152,7 +152,7 @@ fn what_a_call_used_follows_from_how_it_ended() {
         ask(&mut exchange);
         exchange.on_answer_head(status, "", made_by, |_| None);
         exchange.on_answer_body(body, whole, || 0);
-        let record = exchange.close(ended_by, teller_at(0)).0;
+        let record = exchange.close(Close::new(ended_by), teller_at(0)).0;
         let name = format!("{status} {made_by} {ended_by}");
         assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{name}");
         let tokens = record.amount.known().map_or(0, |known| known.usage.output_tokens());
@@ -174,7 +174,7 @@ fn a_call_without_an_answer_costs_what_it_may_have_cost() {
         let mut exchange = open("{}", &[]);
         assert_eq!(exchange.on_request_headers(false, teller()), Step::Continue);
         assert_eq!(exchange.on_request_body(REQUEST, sent, teller()), Step::Continue);
-        let record = exchange.close(details, teller_at(0)).0;
+        let record = exchange.close(Close::new(details), teller_at(0)).0;
         let tokens = record.amount.known().map(|known| known.usage.of(Unit::Output));
         assert_eq!((tokens, record.outcome), (output, Outcome::Aborted), "{sent} {details}");
     }
@@ -186,7 +186,7 @@ fn a_model_without_a_price_is_not_free() {
     ask(&mut exchange);
     exchange.on_answer_head(200, "", "", |_| None);
     exchange.on_answer_body(br#"{"model":"who","usage":{"prompt_tokens":1}}"#, true, || 0);
-    assert_eq!(exchange.close("", teller_at(0)).0.price, Price::Unpriced);
+    assert_eq!(exchange.close(Close::new(""), teller_at(0)).0.price, Price::Unpriced);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::entry::Action;
 use super::vm::{NANOS_PER_MILLI, Vm};
 use super::{facts, service};
 use crate::config::LogField;
-use crate::exchange::{Exchange, Step, Teller, readable_encoding};
+use crate::exchange::{Close, Exchange, Step, Teller, readable_encoding};
 use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
@@ -213,8 +213,8 @@ pub(super) fn settle(id: u32) {
                     Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
                 let details = facts::details();
-                let closed =
-                    Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(&details, teller)));
+                let end = Close { details: &details, attempts: facts::attempts() };
+                let closed = Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(end, teller)));
                 let Some((record, charges)) = closed else { return Action::Continue };
                 for &field in &gate.config.access_log {
                     if let Some(text) = record.field(field) {

@@ -124,6 +124,12 @@ impl Spec {
         keys.iter().find(|(own, _)| **own == *key).map(|&(_, under)| under)
     }
 
+    /// What is wanted with the value under this key of the document.
+    #[must_use]
+    pub fn wishes_under(&self, key: &str) -> &[(Pick, How)] {
+        self.under_key(ROOT, key.as_bytes()).map_or(&[], |place| self.wishes(place))
+    }
+
     /// The place of each element of an array at `place`.
     pub(super) fn under_item(&self, place: Place) -> Option<Place> {
         self.node(place)?.item

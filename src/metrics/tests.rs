@@ -36,6 +36,7 @@ fn record() -> Record {
         stream: false,
         service_tier: None,
         status: 200,
+        attempts: 1,
         amount: Amount::Estimated(Reported { usage, ..Reported::default() }),
         price: Price::Of(NanoUsd::new(9), "v".into()),
         decision: Decision::Pass,

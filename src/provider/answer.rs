@@ -92,6 +92,12 @@ pub struct Evidence {
     pub service_tier: Option<String>,
     /// The speed at which it was served, such as `fast`.
     pub speed: Option<String>,
+    /// Where it was computed, if that was for the client to choose.
+    pub geo: Option<String>,
+    /// How much of the web was searched, such as `low`.
+    pub search_context: Option<String>,
+    /// How it was searched, such as `pro`.
+    pub search_type: Option<String>,
     /// The provider's id of work whose usage may be told more than once.
     pub told_again: Option<String>,
     /// Whether the work goes on in the background, and its usage is told later.
@@ -247,6 +253,9 @@ impl Answer {
             is_final: reported.is_some() && is_whole,
             service_tier: notes.tier.or_else(|| TIERS.iter().find_map(word)),
             speed: word(&"speed"),
+            geo: word(&"inference_geo"),
+            search_context: word(&"search_context_size"),
+            search_type: word(&"search_type"),
             model: notes.model,
             reported,
             told_again: notes.id.filter(|_| notes.again),
@@ -478,7 +487,7 @@ fn text(raw: &[u8]) -> Option<String> {
 /// The bytes of a byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 /// Where a usage object says which tier served the call.
-const TIERS: [&str; 2] = ["service_tier", "serviceTier"];
+const TIERS: [&str; 3] = ["service_tier", "serviceTier", "trafficType"];
 
 #[cfg(test)]
 mod tests;

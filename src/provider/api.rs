@@ -255,6 +255,12 @@ impl Api {
         )
     }
 
+    /// Whether its request may be a form instead of a document.
+    #[must_use]
+    pub const fn takes_forms(self) -> bool {
+        matches!(self, Self::OpenAiImages | Self::OpenAiTranscriptions | Self::OpenAiTranslations)
+    }
+
     /// Whether it asks what became of an earlier call, and starts no work of its own.
     #[must_use]
     pub const fn is_poll(self) -> bool {

@@ -129,7 +129,8 @@ fn images(seen: &Seen<'_>) -> Option<Reported> {
     let pictures = seen.kept.count(PICTURES);
     tokens(seen).or_else(|| {
         let usage = Usage::default().with(Unit::Image, pictures);
-        (pictures > 0).then_some(Reported { usage, ..Reported::default() })
+        let inferred = seen.usage.is_null();
+        (pictures > 0).then_some(Reported { usage, inferred, ..Reported::default() })
     })
 }
 

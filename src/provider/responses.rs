@@ -67,7 +67,9 @@ const TOOLS: Pick = FIELD;
 const MAKER: Pick = FIELD + 1;
 
 fn reported(seen: &Seen<'_>) -> Option<Reported> {
-    let mut reported = tokens(seen)?;
+    // Who leaves reasoning out of the output of a chat has it in here.
+    let provider = if matches!(seen.provider, "xai" | "vercel") { "openai" } else { seen.provider };
+    let mut reported = tokens(&Seen { provider, ..*seen })?;
     let usage = &mut reported.usage;
     let tools = seen.kept.field(TOOLS);
     let requests = |at: &str| tools.and_then(|tools| tools.pointer(at)).and_then(Value::as_u64);

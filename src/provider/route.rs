@@ -63,6 +63,9 @@ fn openai(path: &[&str]) -> Option<Api> {
         [.., "moderations"] => Api::OpenAiModerations,
         [.., "threads", "runs"] | [.., "threads", _, "runs"] => Api::OpenAiRuns,
         [.., "threads", _, "runs", _, "submit_tool_outputs"] => Api::OpenAiRuns,
+        [.., "threads", _, "runs", _] | [.., "threads", _, "runs", _, "cancel"] => {
+            Api::OpenAiRunPoll
+        }
         _ => return None,
     })
 }
