@@ -1,7 +1,7 @@
 """Measures budgets: what the check adds, how often Envoys ask the quota service, what is spent
 beyond a limit, what forged names cost. Prints Markdown:
 
-    python -m integration.measure [check callouts overspend forged] [--envoys 1 4] [--names 1000000]
+    python -m integration.measure [check callouts overspend forged] [--envoys 1 4] [--names 100000]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="measure", description="Measures budgets.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; else all")
     parser.add_argument("--envoys", type=int, nargs="+", default=[1, 4], help="how many spend at once")
-    parser.add_argument("--names", type=int, default=1_000_000, help="forged ones")
+    parser.add_argument("--names", type=int, default=100_000, help="forged ones")
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(unknown)}")

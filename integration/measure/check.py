@@ -29,10 +29,9 @@ def latency() -> str:
             rows = [HEAD]
             for name, load in LOADS.items():
                 rows += _rows(name, _rounds(name, load, ports))
-            passed = ours.asks() > 0 and ours.unleased() == 0
-            if not passed:
-                raise SystemExit("budgets were not checked")
-    return f"### The check\n\n{table(rows)}\n"
+            late = ours.unleased()
+    said = f"Calls let through undecided, because an answer was late: {late:,}."
+    return f"### The check\n\n{table(rows)}\n\n{said}\n"
 
 
 def _rounds(name: str, load: Load, ports: Sequence[int]) -> list[list[Run]]:
