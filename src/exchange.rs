@@ -5,6 +5,7 @@
 //! is read as it passes. Whatever becomes of the call, [`Exchange::close`] makes its one record.
 
 mod admission;
+mod cost;
 mod finding;
 mod names;
 
@@ -15,15 +16,13 @@ use crate::config::Anonymous;
 use crate::desk::{Desk, Hold};
 use crate::estimate::Basis;
 use crate::gate::{Gate, Target};
-use crate::money::NanoUsd;
-use crate::price::Terms;
-use crate::provider::{Answer, Evidence, Shape};
-use crate::record::{Amount, Decision, Outcome, Price, Record};
+use crate::provider::{Answer, Shape};
+use crate::record::{Amount, Decision, Outcome, Record};
 use crate::request::Body;
 use crate::shared::{Shared, is_new};
 use crate::sync::Charge;
-use crate::usage::Usage;
 use crate::who::{Lookup, Origin, is_name};
+use cost::Bill;
 use finding::{Finding, From, Reply, is_success, may_have_worked};
 use names::{Name, Who};
 
@@ -311,7 +310,9 @@ impl Exchange {
             said.model.clone().and_then(name).or(target.model.clone().and_then(name));
         let model = evidence.model.clone().and_then(name);
         let model = model.or(target.model.and_then(name)).or(said.model.and_then(name));
-        let price = price(&gate, &target.provider, model.as_deref(), &amount, began_ms, &evidence);
+        let asked_for = admitted.model.as_deref().or(request_model.as_deref());
+        let bill = Bill { gate: &gate, provider: &target.provider, began_ms, evidence: &evidence };
+        let (price, said_cost) = bill.of(&amount, [model.as_deref(), asked_for]);
         let priced = || Some(gate.prices.find(&target.provider, model.as_deref()?).is_some());
         let model_exists = is_success(status) || priced() == Some(true);
         let since = |at: u64| at.saturating_sub(began_ms);
@@ -338,48 +339,13 @@ impl Exchange {
             amount,
             attempts,
             price,
+            said_cost,
             decision: if refused { Decision::Refuse } else { passed },
             budget: admitted.budget,
             outcome,
             trouble: evidence.trouble,
         };
         (record, charges)
-    }
-}
-
-fn price(
-    gate: &Gate,
-    provider: &str,
-    model: Option<&str>,
-    amount: &Amount,
-    began_ms: u64,
-    evidence: &Evidence,
-) -> Price {
-    let Some(known) = amount.known() else { return Price::Nothing };
-    let terms = Terms {
-        at: seconds(began_ms),
-        service_tier: evidence.service_tier.as_deref(),
-        speed: evidence.speed.as_deref(),
-        geo: evidence.geo.as_deref(),
-        search_context: evidence.search_context.as_deref(),
-        search_type: evidence.search_type.as_deref(),
-        ..Terms::default()
-    };
-    let cost = |model: Option<&str>, usage: &Usage| {
-        let tariff = gate.prices.find(provider, model?)?;
-        Some((tariff.cost(usage, &terms)?, tariff.version().to_owned()))
-    };
-    // What other models did is charged at their prices.
-    let own = known.parts.iter().fold(known.usage, |own, part| own.without(&part.usage));
-    let Some((mut sum, version)) = cost(model, &own) else { return Price::Unpriced };
-    for part in &known.parts {
-        let (beside, _) = cost(part.model.as_deref().or(model), &part.usage).unzip();
-        sum.complete &= beside.is_some_and(|beside| beside.complete);
-        sum.amount = sum.amount.plus(beside.map_or(NanoUsd::ZERO, |beside| beside.amount));
-    }
-    match sum.complete && !known.partial {
-        true => Price::Of(sum.amount, version),
-        false => Price::AtLeast(sum.amount, version),
     }
 }
 

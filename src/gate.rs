@@ -1,12 +1,13 @@
 //! What all calls of one configuration share.
 
 use core::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::{By, Config};
+use crate::config::{By, Config, Unpriced};
 use crate::desk::Own;
 use crate::money::NanoUsd;
-use crate::price::{Book, BookError, Override, OverrideError, Prices};
+use crate::price::{Alias, Book, BookError, Override, OverrideError, Priced, Prices};
 use crate::provider::{Api, Places, Route, provider_at, route};
 use crate::request::Questions;
 use crate::who::{Origin, Source};
@@ -62,15 +63,9 @@ impl Gate {
     ///
     /// Returns what of the prices cannot be used.
     pub fn new(config: Config) -> Result<Self, GateError> {
-        let book = Book::embedded().map_err(GateError::Book)?;
-        let overrides = config.prices.iter().map(|price| {
-            let rates = price.rates.iter().map(|(&of, &nanos)| (of, NanoUsd::new(nanos)));
-            Override::new(price.provider.as_deref(), &price.model, &rates.collect::<Vec<_>>())
-        });
-        let overrides = overrides.collect::<Result<_, _>>().map_err(GateError::Price)?;
         Ok(Self {
+            prices: prices(&config)?,
             questions: RefCell::default(),
-            prices: Prices::new(book, overrides),
             places: Places::default(),
             own: Own::of(&config),
             config,
@@ -115,6 +110,29 @@ impl Gate {
         let provider = provider.unwrap_or(api.owner()).to_owned();
         Some(Target { api, model, provider })
     }
+}
+
+fn prices(config: &Config) -> Result<Prices, GateError> {
+    let book = Book::embedded().map_err(GateError::Book)?;
+    let overrides = config
+        .prices
+        .iter()
+        .map(|price| Override::new(price.provider.as_deref(), &price.model, &rates(&price.rates)));
+    let overrides = overrides.collect::<Result<_, _>>().map_err(GateError::Price)?;
+    let aliases = config.models.iter().map(|alias| {
+        let (provider, model) = &alias.priced_as;
+        Alias::new(alias.provider.as_deref(), &alias.model, (provider, model))
+    });
+    let aliases = aliases.collect::<Result<_, _>>().map_err(GateError::Price)?;
+    let prices = Prices::new(book, overrides).with_aliases(aliases);
+    Ok(match &config.unpriced {
+        Unpriced::Pass | Unpriced::Refuse => prices,
+        Unpriced::Fallback(fallback) => prices.with_fallback(&rates(fallback)),
+    })
+}
+
+fn rates(rates: &BTreeMap<Priced, u64>) -> Vec<(Priced, NanoUsd)> {
+    rates.iter().map(|(&of, &nanos)| (of, NanoUsd::new(nanos))).collect()
 }
 
 /// The body pointers of all sources, in the order in which their values are asked for.

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use crate::config;
 use crate::money::NanoUsd;
-use crate::record::{Amount, Outcome, Record};
+use crate::record::{Amount, Outcome, Record, SaidCost};
 use crate::shared::{Shared, admit};
 
 /// A metric that a call moves.
@@ -41,6 +41,13 @@ pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
     }
     count(None, "tollgate_cost_nano_usd_total", record.price.known().map_or(0, NanoUsd::nanos));
     count(None, "tollgate_unpriced_total", u64::from(record.price.is_short()));
+    if let Some(SaidCost { cost, listed: Some(listed) }) = record.said_cost {
+        let (kind, by) = match cost >= listed {
+            true => ("above", cost.nanos().saturating_sub(listed.nanos())),
+            false => ("below", listed.nanos().saturating_sub(cost.nanos())),
+        };
+        count(Some(("kind", kind)), "tollgate_cost_deviation_nano_usd_total", by);
+    }
     if matches!(record.amount, Amount::Estimated(_)) {
         count(None, "tollgate_estimated_total", 1);
     }

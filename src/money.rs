@@ -55,6 +55,27 @@ impl NanoUsd {
         let shift = DECIMALS.checked_sub(decimals)?;
         shifted(digits, shift).map(Self)
     }
+
+    /// Reads dollars as [`Self::from_dollars`] does, but rounds decimals beyond nine, half up.
+    #[must_use]
+    pub fn near_dollars(text: &str) -> Option<Self> {
+        Self::from_dollars(text).or_else(|| {
+            let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+            let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+            let exponent = exponent.parse::<i32>().ok()?.checked_add(DECIMALS)?;
+            let digits = [whole, fraction].concat();
+            let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
+            if digits.is_empty() || !is_digits(&digits) {
+                return None;
+            }
+            // The nano-dollars end at `point`; what comes behind decides by its first digit.
+            let Ok(point) = usize::try_from(point) else { return Some(Self::ZERO) };
+            let (nanos, rest) = digits.split_at_checked(point)?;
+            let nanos: u64 = if nanos.is_empty() { 0 } else { nanos.parse().ok()? };
+            let up = rest.bytes().next().is_some_and(|digit| digit >= b'5');
+            Some(Self(nanos.saturating_add(up.into())))
+        })
+    }
 }
 
 impl fmt::Display for NanoUsd {
@@ -126,6 +147,29 @@ mod tests {
         ];
         for (text, nanos) in cases {
             assert_eq!(NanoUsd::from_dollars(text).map(NanoUsd::nanos), nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_finer_than_a_nano_dollar_are_rounded() {
+        #[rustfmt::skip]
+        let cases = [
+            ("0.00008265",      Some(82_650)),
+            ("0.0000123456",    Some(12_346)),
+            ("0.00000001449",   Some(14)),
+            ("0.0000000145",    Some(15)),
+            ("2.8e-8",          Some(28)),
+            ("2.85e-8",         Some(29)),
+            ("4.9e-10",         Some(0)),
+            ("5e-10",           Some(1)),
+            ("9e-11",           Some(0)),
+            ("12.00000000049",  Some(12_000_000_000)),
+            ("-1e-12",          None),
+            ("e-12",            None),
+            ("x",               None),
+        ];
+        for (text, nanos) in cases {
+            assert_eq!(NanoUsd::near_dollars(text).map(NanoUsd::nanos), nanos, "{text}");
         }
     }
 

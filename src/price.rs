@@ -67,10 +67,16 @@ impl Prices {
             self.cache.borrow_mut().keep(provider, model, place);
             place
         });
-        match place? {
-            Place::Override(at) => self.overrides.get(at).map(Override::tariff),
-            Place::Book(at) => self.book.tariff(at),
-        }
+        self.tariff(place?)
+    }
+
+    /// The tariff of a name that was asked for at `provider`, where that alone tells the price: the
+    /// operator has named it, or it names who sells the model.
+    #[must_use]
+    pub fn find_asked(&self, provider: &str, model: &str) -> Option<Tariff<'_>> {
+        let names = name::candidates(model);
+        let routed = || self.book.routed(provider, &names).map(Place::Book);
+        self.tariff(self.named(provider, &names).or_else(routed)?)
     }
 
     /// The tariff of what has no other, if the operator has set one.
@@ -86,16 +92,27 @@ impl Prices {
         self.book.version()
     }
 
+    fn tariff(&self, place: Place) -> Option<Tariff<'_>> {
+        match place {
+            Place::Override(at) => self.overrides.get(at).map(Override::tariff),
+            Place::Book(at) => self.book.tariff(at),
+        }
+    }
+
     fn search(&self, provider: &str, model: &str) -> Option<Place> {
         let names = name::candidates(model);
-        let alias =
-            || names.iter().find_map(|n| self.aliases.iter().find(|a| a.is_for(provider, n)));
-        self.overridden(provider, &names)
-            .or_else(|| {
-                let Alias { to: (provider, model), .. } = alias()?;
-                self.listed(provider, &name::candidates(model))
-            })
-            .or_else(|| self.book.search(provider, &names).map(Place::Book))
+        let book = || self.book.search(provider, &names).map(Place::Book);
+        self.named(provider, &names).or_else(book)
+    }
+
+    /// What the operator has said of a model.
+    fn named(&self, provider: &str, names: &[String]) -> Option<Place> {
+        let alias = || {
+            let of = |name: &String| self.aliases.iter().find(|a| a.is_for(provider, name));
+            let (provider, model) = &names.iter().find_map(of)?.to;
+            self.listed(provider, &name::candidates(model))
+        };
+        self.overridden(provider, names).or_else(alias)
     }
 
     fn listed(&self, provider: &str, names: &[String]) -> Option<Place> {
@@ -174,6 +191,12 @@ impl<'a> Tariff<'a> {
     pub fn is_priced(&self, at: u64) -> bool {
         self.model.is_priced(at)
     }
+}
+
+/// Whether `model` names one that was made from another, whose price it does not have.
+#[must_use]
+pub fn is_fine_tuned(model: &str) -> bool {
+    name::base(&model.to_ascii_lowercase()).is_some()
 }
 
 /// Stands for the version of the book in calls that the operator's last resort priced.

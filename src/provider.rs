@@ -9,6 +9,7 @@ mod anthropic;
 mod api;
 mod bedrock;
 mod cohere;
+mod cost;
 mod count;
 mod dialect;
 mod frames;
@@ -24,6 +25,7 @@ pub use api::{Api, Shape};
 pub use host::provider_at;
 pub use route::{Route, route, with_model};
 
+use crate::money::NanoUsd;
 use crate::usage::{Part, Usage};
 
 /// Usage as a provider reported it.
@@ -44,6 +46,8 @@ pub struct Reported {
     pub absurd: bool,
     /// Whether something is charged for that these quantities do not have.
     pub partial: bool,
+    /// What the provider itself says that the call cost.
+    pub provider_cost: Option<NanoUsd>,
 }
 
 impl Reported {

@@ -47,6 +47,8 @@ pub struct Record {
     pub attempts: u64,
     /// What that costs.
     pub price: Price,
+    /// What the provider itself says that it costs.
+    pub said_cost: Option<SaidCost>,
     /// What was decided about it.
     pub decision: Decision,
     /// The budget for which it was decided so.
@@ -140,6 +142,15 @@ pub enum Price {
     Nothing,
 }
 
+/// What a provider says that a call cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SaidCost {
+    /// The cost that it says.
+    pub cost: NanoUsd,
+    /// The cost by the prices, if they have one.
+    pub listed: Option<NanoUsd>,
+}
+
 /// What was decided about a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
@@ -224,6 +235,9 @@ impl Record {
             LogField::ReasoningTokens => tokens(|known| known.usage.of(Unit::Reasoning)),
             LogField::CostNanoUsd => Some(self.cost(|cost| cost.nanos().to_string())),
             LogField::CostUsd => Some(self.cost(|cost| cost.to_string())),
+            LogField::ProviderCostNanoUsd => {
+                self.said_cost.map(|said| said.cost.nanos().to_string())
+            }
             LogField::PriceVersion => self.price.version().map(str::to_owned),
             LogField::Usage => Some(self.amount.label().to_owned()),
             LogField::Decision => Some(self.decision.label().to_owned()),
@@ -277,6 +291,8 @@ struct Compact<'a> {
     /// Nano-dollars; missing where the call is unpriced.
     #[serde(skip_serializing_if = "Option::is_none")]
     cost: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    said_cost: Option<u64>,
     /// Whether something that was used has no price.
     #[serde(skip_serializing_if = "is_false")]
     short: bool,
@@ -309,6 +325,7 @@ impl<'a> Compact<'a> {
             leaves: Leaves(known),
             overlap: known.map_or(0, |known| known.overlap),
             cost: record.price.known().map(NanoUsd::nanos),
+            said_cost: record.said_cost.map(|said| said.cost.nanos()),
             short: record.price.is_short(),
             prices: record.price.version(),
             decision: record.decision.label(),
@@ -375,6 +392,7 @@ mod tests {
             attempts: 1,
             amount: Amount::Reported(Reported { usage, ..Reported::default() }),
             price: Price::Of(NanoUsd::new(1_500), "v1".into()),
+            said_cost: None,
             decision: Decision::Pass,
             budget: None,
             outcome: Outcome::Ok,

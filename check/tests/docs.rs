@@ -16,7 +16,7 @@ use tollgate::{
     money::NanoUsd,
     price::Priced,
     provider::{Api, Reported, Trouble},
-    record::{Amount, Decision, Outcome, Price, Record},
+    record::{Amount, Decision, Outcome, Price, Record, SaidCost},
     usage::{Unit, Usage},
 };
 
@@ -119,9 +119,10 @@ fn record() -> Record {
         stream: true,
         service_tier: some(),
         status: 200,
-        attempts: 1,
+        attempts: 2,
         amount: Amount::Estimated(Reported { usage, overlap: 1, ..Reported::default() }),
         price: Price::AtLeast(NanoUsd::new(9), "v".to_owned()),
+        said_cost: Some(SaidCost { cost: NanoUsd::new(11), listed: Some(NanoUsd::new(9)) }),
         decision: Decision::Pass,
         budget: Some("b".into()),
         outcome: Outcome::Ok,

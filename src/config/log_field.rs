@@ -35,6 +35,8 @@ pub enum LogField {
     CostNanoUsd,
     /// The cost in dollars.
     CostUsd,
+    /// The cost in billionths of a dollar, as the provider itself says.
+    ProviderCostNanoUsd,
     /// The version of the prices.
     PriceVersion,
     /// Whether the usage is reported, estimated or absent.
@@ -53,7 +55,7 @@ pub enum LogField {
 
 impl LogField {
     /// Every field, in the order of declaration.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::CallId,
         Self::Tenant,
         Self::Feature,
@@ -70,6 +72,7 @@ impl LogField {
         Self::ReasoningTokens,
         Self::CostNanoUsd,
         Self::CostUsd,
+        Self::ProviderCostNanoUsd,
         Self::PriceVersion,
         Self::Usage,
         Self::Decision,
@@ -99,6 +102,7 @@ impl LogField {
             Self::ReasoningTokens => "reasoning_tokens",
             Self::CostNanoUsd => "cost_nano_usd",
             Self::CostUsd => "cost_usd",
+            Self::ProviderCostNanoUsd => "provider_cost_nano_usd",
             Self::PriceVersion => "price_version",
             Self::Usage => "usage",
             Self::Decision => "decision",

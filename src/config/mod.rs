@@ -57,6 +57,12 @@ pub struct Config {
     pub providers: Vec<ProviderRule>,
     /// Prices that count for more than the built-in ones. Default: none.
     pub prices: Vec<PriceOverride>,
+    /// Names under which the operator has other models; the first that applies wins. Default: none.
+    pub models: Vec<ModelAlias>,
+    /// What becomes of a call whose model has no price. Default: it passes.
+    pub unpriced: Unpriced,
+    /// Which cost counts where the provider says one. Default: the one by the prices.
+    pub cost_source: CostSource,
 }
 
 /// What becomes of a call of which no tenant is known.
@@ -175,6 +181,37 @@ pub enum Whose {
     Each,
     /// This tenant's.
     Tenant(String),
+}
+
+/// The operator's own name for a model, or for all whose names begin alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelAlias {
+    /// The provider at which it has this name, or `None` for all.
+    pub provider: Option<String>,
+    /// The name, or its beginning and a `*`.
+    pub model: String,
+    /// The provider and the model whose price it has.
+    pub priced_as: (String, String),
+}
+
+/// What becomes of a call whose model has no price.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unpriced {
+    /// It passes, and its cost is unknown.
+    Pass,
+    /// It is answered with 403 before it costs anything.
+    Refuse,
+    /// It has these prices, in nano-dollars per million units, or per hour of audio.
+    Fallback(BTreeMap<Priced, u64>),
+}
+
+/// Which cost of a call counts, where its provider says one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostSource {
+    /// The one by the prices.
+    Book,
+    /// The one that it says.
+    Provider,
 }
 
 impl Config {

@@ -10,16 +10,15 @@ use serde::Deserialize;
 #[cfg(feature = "schema")]
 use super::LogField;
 mod budget;
+mod price;
 
 pub(super) use budget::RawBudget;
+pub(super) use price::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpricedWord};
 
 use super::{
     MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
-    shape::{Object, Pairs, Word, whole},
+    shape::{Object, Word, whole},
 };
-#[cfg(feature = "schema")]
-use crate::price::Priced;
-use crate::rule::Dollars;
 
 /// The configuration of the Tollgate filter. Every field is optional.
 #[derive(Debug, Deserialize)]
@@ -60,6 +59,16 @@ pub(super) struct Raw {
     pub(super) providers: Vec<Object<RawProvider>>,
     /// Prices that count for more than the built-in ones.
     pub(super) prices: Vec<Object<RawPrice>>,
+    /// Your own names for models, such as deployments and inference profiles, and the models whose
+    /// prices they have. The first that applies counts for more than the book.
+    pub(super) models: Vec<Object<RawModel>>,
+    /// What becomes of a call whose model has no price: it passes unpriced (`"pass"`), it is
+    /// answered with 403 before it costs anything (`"refuse"`), or it has these prices
+    /// (`{"rates": {"input": "15", "output": "75"}}`).
+    pub(super) unpriced: RawUnpriced,
+    /// Which cost counts where the provider itself says what a call cost: `"book"`, the one by
+    /// these prices, or `"provider"`, the one that it says.
+    pub(super) cost_source: Word<RawCostSource>,
 }
 
 impl Default for Raw {
@@ -79,6 +88,9 @@ impl Default for Raw {
             time_zone: "UTC".to_owned(),
             providers: Vec::new(),
             prices: Vec::new(),
+            models: Vec::new(),
+            unpriced: RawUnpriced::default(),
+            cost_source: Word::default(),
         }
     }
 }
@@ -255,35 +267,6 @@ pub(super) enum RawFamily {
     Anthropic,
     /// Google's generateContent.
     Gemini,
-}
-
-/// The price of one model, or of all whose names begin alike.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Price"))]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawPrice {
-    /// The provider for which it holds; every provider if absent.
-    pub(super) provider: Option<String>,
-    /// The model's name; `name*` means all that begin with `name`.
-    pub(super) model: String,
-    /// Dollars per million units, by unit; of `audio_ms`, dollars per hour.
-    #[cfg_attr(feature = "schema", schemars(schema_with = "rates"))]
-    pub(super) rates: Pairs<Dollars>,
-}
-
-/// The schema of the rates: one optional member per unit.
-#[cfg(feature = "schema")]
-fn rates(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-    let dollars = generator.subschema_for::<Dollars>();
-    let members: serde_json::Map<_, _> = Priced::all()
-        .map(|priced| (priced.label().to_owned(), dollars.clone().to_value()))
-        .collect();
-    schemars::json_schema!({
-        "type": "object",
-        "properties": members,
-        "additionalProperties": false,
-        "minProperties": 1
-    })
 }
 
 /// The schema of a list of log fields.

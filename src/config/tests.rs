@@ -47,7 +47,10 @@ fn every_field_is_read() {
             "prices": [
                 {"provider": "openai", "model": "my-*", "rates": {"input": "2.50", "output": 10, "cache_read": 0.0375}},
                 {"model": "*", "rates": {"web_search": "1e4"}}
-            ]
+            ],
+            "models": [{"provider": "azure", "model": "prod-*", "as": "openrouter/openai/gpt-5"}],
+            "unpriced": {"rates": {"input": "15", "request": 1}},
+            "cost_source": "provider"
         }"#,
     )
     .unwrap();
@@ -199,7 +202,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`"),
         (r#"{"service": {}}"#,    "`service.cluster` must be given"),
         (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
         (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),
@@ -277,6 +280,10 @@ fn faults_name_the_field_and_what_it_must_be() {
         (r#"{"prices": [{"model": "m", "rates": {}}]}"#, "`prices[0].rates` must have the rate of at least one unit"),
         (r#"{"prices": [{"model": "m", "rates": {"input": 1, "input": 2}}]}"#, "`prices[0].rates.input` must be given once"),
         (r#"{"prices": [{"model": "m", "rates": {"input": 1}}, {"model": "m", "rates": {"input": 1}}]}"#, "`prices[1]` must not repeat the provider and model of an earlier price"),
+        (r#"{"models": [{"model": "m", "as": "gpt-5"}]}"#, "`models[0].as` must be a provider and a model, such as `openai/gpt-5`"),
+        (r#"{"models": [{"model": "a*b", "as": "openai/gpt-5"}]}"#, "`models[0].model` must be a model's name, or the beginning of one and a `*`"),
+        (r#"{"unpriced": {"rates": {}}}"#, "`unpriced.rates` must have the rate of at least one unit"),
+        (r#"{"unpriced": "free"}"#, "`unpriced` must be \"pass\", \"refuse\" or an object with only `rates`"),
         (r#"{"max_buffered": 1, "strip": [""], "tenant": [{}]}"#, "`tenant[0]` must have exactly one of `header`, `jwt`, `san` and `body`; `strip[0]` must be the name of a request header that does not frame or route it; `max_buffered` must be 1024 to 67108864"),
     ];
     for (json, expected) in cases {

@@ -15,12 +15,10 @@ use super::{
 };
 use crate::who;
 
-use self::{
-    rule::{prices, providers},
-    source::sources,
-};
+use self::{rule::providers, source::sources};
 
 mod budget;
+mod price;
 mod rule;
 mod service;
 mod source;
@@ -67,7 +65,10 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         time_zone: time_zone(&raw.time_zone, faults),
         service: raw.service.map(|raw| service::service(raw.0, faults)),
         providers: providers(raw.providers, faults),
-        prices: prices(raw.prices, faults),
+        prices: price::prices(raw.prices, faults),
+        models: price::models(raw.models, faults),
+        unpriced: price::unpriced(raw.unpriced, faults),
+        cost_source: price::cost_source(&raw.cost_source),
     }
 }
 

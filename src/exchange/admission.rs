@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::names::Name;
 use super::{Exchange, Phase, Refusal, Step, Teller, seconds};
 use crate::budget::Expected;
-use crate::config::{Anonymous, OnFailure, Unknown};
+use crate::config::{Anonymous, OnFailure, Unknown, Unpriced};
 use crate::desk::{Call, Known, Mark, Refused, Standing, Verdict, unavailable};
 use crate::estimate::{Basis, Learned};
 use crate::provider::Shape;
@@ -28,6 +28,13 @@ impl Exchange {
             _ => {}
         }
         let costs = !self.target.api.is_free() && !self.target.api.is_poll();
+        match costs.then(|| self.is_unpriced(at_end)) {
+            Some(Some(true)) => {
+                return self.refuse(None, 403, "model_unpriced", NO_PRICE.to_owned(), None);
+            }
+            Some(None) => return Step::Hold,
+            Some(Some(false)) | None => {}
+        }
         match costs && self.gate.decides() {
             false => Step::Continue,
             true if !at_end => Step::Hold,
@@ -110,10 +117,24 @@ impl Exchange {
         }
     }
 
+    /// Whether the call must not pass because its model has no price; `None` if the body must tell.
+    fn is_unpriced(&self, at_end: bool) -> Option<bool> {
+        if self.gate.config.unpriced != Unpriced::Refuse {
+            return Some(false);
+        }
+        let model = match self.target.model.as_deref() {
+            None if !at_end => return None,
+            in_path => in_path.or(self.asked_model()),
+        };
+        let tariff = model.and_then(|model| self.gate.prices.find(&self.target.provider, model));
+        Some(!tariff.is_some_and(|tariff| tariff.is_priced(seconds(self.began_ms))))
+    }
+
     /// What the call may take, by the model it asks for.
     fn expected(&self, learned: &Learned) -> Expected {
         let prices = &self.gate.prices;
         let tariff = self.asked_model().and_then(|m| prices.find(&self.target.provider, m));
+        let tariff = tariff.or_else(|| prices.fallback());
         let rates = learned.rates(self.asked_model());
         let basis = Basis { api: self.target.api, said: self.body.said(), rates };
         Expected::of(&basis, tariff, seconds(self.began_ms))
@@ -158,4 +179,6 @@ impl Exchange {
 const NOBODY: &str = "unknown";
 const UNKNOWN: &str =
     "This request does not say whose it is. Send the identity that this gateway asks for.";
+const NO_PRICE: &str =
+    "This gateway passes only calls whose price it knows, and it knows none for this model.";
 const NOT_A_CUSTOMER: &str = "This request is not from a customer that this gateway knows.";

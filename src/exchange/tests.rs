@@ -1,5 +1,7 @@
 use super::*;
 use crate::config::Config;
+use crate::money::NanoUsd;
+use crate::record::Price;
 use crate::shared::{Conflict, Version};
 use crate::usage::Unit;
 
@@ -187,6 +189,112 @@ fn a_model_without_a_price_is_not_free() {
     exchange.on_answer_head(200, "", "", |_| None);
     exchange.on_answer_body(br#"{"model":"who","usage":{"prompt_tokens":1}}"#, true, || 0);
     assert_eq!(exchange.close(Close::new(""), teller_at(0)).0.price, Price::Unpriced);
+}
+
+#[test]
+fn a_call_without_a_price_ends_as_the_operator_says() {
+    let fallback = r#"{"unpriced":{"rates":{"input":"3","output":"5"}}}"#;
+    let alias = r#"{"models":[{"provider":"openai","model":"who*","as":"openai/gpt-4o"}]}"#;
+    #[rustfmt::skip]
+    let cases = [
+        // config                  model     price
+        (r#"{"unpriced":"pass"}"#, "whoami", None),
+        (fallback,                 "whoami", Some((3_000, "fallback"))),
+        (fallback,                 "gpt-4o", Some((2_500, "book"))),
+        (alias,                    "whoami", Some((2_500, "book"))),
+        (alias,                    "i",      None),
+    ];
+    for (config, model, expected) in cases {
+        let mut exchange = open(config, &[]);
+        let request = format!(r#"{{"model":"{model}"}}"#);
+        assert_eq!(exchange.on_request_headers(false, teller()), Step::Continue);
+        assert_eq!(exchange.on_request_body(request.as_bytes(), true, teller()), Step::Continue);
+        exchange.on_answer_head(200, "", "via_upstream", |_| None);
+        let answer = format!(r#"{{"model":"{model}","usage":{{"prompt_tokens":1}}}}"#);
+        exchange.on_answer_body(answer.as_bytes(), true, || 0);
+        let record = exchange.close(Close::new("via_upstream"), teller_at(0)).0;
+        let is_book = |version: &str| version.contains("genai-prices");
+        let price = record.price.version().map(|version| {
+            let version = if is_book(version) { "book" } else { version };
+            (record.price.known().unwrap().nanos(), version.to_owned())
+        });
+        assert_eq!(price, expected.map(|(n, v)| (n, v.to_owned())), "{config} {model}");
+    }
+}
+
+#[test]
+fn a_call_without_a_price_is_refused_before_it_costs_anything() {
+    let refuse = |rest: &str| format!(r#"{{"unpriced":"refuse"{rest}}}"#);
+    let priced = refuse(r#","prices":[{"model":"mine","rates":{"input":"0"}}]"#);
+    let named = refuse(r#","models":[{"model":"mine","as":"openai/gpt-4o"}]"#);
+    let unnamed = refuse(r#","models":[{"model":"mine","as":"openai/nothing"}]"#);
+    #[rustfmt::skip]
+    let cases = [
+        (refuse(""), r#"{"model":"gpt-4o"}"#,  true),
+        (refuse(""), r#"{"model":"mine"}"#,    false),
+        (refuse(""), r#"{"input":"no model"}"#, false),
+        (priced,     r#"{"model":"mine"}"#,    true),
+        (named,      r#"{"model":"mine"}"#,    true),
+        (unnamed,    r#"{"model":"mine"}"#,    false),
+    ];
+    for (config, request, passes) in cases {
+        let mut exchange = open(&config, &[]);
+        assert_eq!(exchange.on_request_headers(false, teller()), Step::Hold, "{config}");
+        let step = exchange.on_request_body(request.as_bytes(), true, teller());
+        let Step::Refuse(refusal) = step else {
+            assert!(passes && step == Step::Continue, "{config} {request} {step:?}");
+            continue;
+        };
+        assert!(!passes, "{config} {request}");
+        assert_eq!((refusal.status, refusal.code), (403, "model_unpriced"));
+        let record = exchange.close(Close::new("tollgate_refused"), teller_at(0)).0;
+        assert_eq!((record.outcome, record.price), (Outcome::Refused, Price::Nothing));
+    }
+}
+
+#[test]
+fn what_the_provider_says_counts_where_the_operator_says_so() {
+    let of = |config: &str, model: &str| {
+        let config =
+            format!(r#"{{{config}"providers":[{{"host":"api.openai.com","provider":"xai"}}]}}"#);
+        let mut exchange = open(&config, &[]);
+        ask(&mut exchange);
+        exchange.on_answer_head(200, "", "via_upstream", |_| None);
+        let answer = format!(
+            r#"{{"model":"{model}","usage":{{"prompt_tokens":1,"cost_in_usd_ticks":70004}}}}"#
+        );
+        exchange.on_answer_body(answer.as_bytes(), true, || 0);
+        let record = exchange.close(Close::new("via_upstream"), teller_at(0)).0;
+        let said = record.said_cost.unwrap();
+        assert_eq!(said.cost.nanos(), 7_000);
+        let version = record.price.version().unwrap() == "provider";
+        (record.price.known().unwrap().nanos(), version, said.listed.map(NanoUsd::nanos))
+    };
+    let provider = r#""cost_source":"provider","#;
+    assert_eq!(of("", "grok-4"), (3_000, false, Some(3_000)));
+    assert_eq!(of(provider, "grok-4"), (7_000, true, Some(3_000)));
+    assert_eq!(of("", "unheard-of"), (7_000, true, None));
+    let fallback = r#""unpriced":{"rates":{"input":"9"}},"#;
+    assert_eq!(of(fallback, "unheard-of"), (7_000, true, None));
+}
+
+#[test]
+fn the_name_that_was_asked_for_counts_only_where_the_operator_has_named_it() {
+    let of = |config: &str, answered: &str| {
+        let mut exchange = open(config, &[]);
+        ask(&mut exchange);
+        exchange.on_answer_head(200, "", "via_upstream", |_| None);
+        let answer = format!(r#"{{"model":"{answered}","usage":{{"prompt_tokens":1}}}}"#);
+        exchange.on_answer_body(answer.as_bytes(), true, || 0);
+        exchange.close(Close::new("via_upstream"), teller_at(0)).0.price.known().map(NanoUsd::nanos)
+    };
+    // The request asks for gpt-4o.
+    let named = r#"{"models":[{"model":"gpt-4o","as":"openai/gpt-4o-mini"}]}"#;
+    assert_eq!(of("{}", "some-name-of-a-server"), None);
+    assert_eq!(of(named, "some-name-of-a-server"), Some(150));
+    assert_eq!(of(named, "gpt-4.1"), Some(2_000));
+    assert_eq!(of(named, "gpt-4o-2024-08-06.ft-0123"), None);
+    assert_eq!(of(named, "ft:gpt-4.1-2025-04-14:acme::id"), None);
 }
 
 #[test]

@@ -39,6 +39,7 @@ fn record() -> Record {
         attempts: 1,
         amount: Amount::Estimated(Reported { usage, ..Reported::default() }),
         price: Price::Of(NanoUsd::new(9), "v".into()),
+        said_cost: None,
         decision: Decision::Pass,
         budget: None,
         outcome: Outcome::Ok,

@@ -109,7 +109,7 @@ impl Book {
     }
 
     /// Hugging Face has sellers of its own, which stand behind the model: `model:together`.
-    fn routed(&self, provider: &str, names: &[String]) -> Option<Place> {
+    pub(super) fn routed(&self, provider: &str, names: &[String]) -> Option<Place> {
         let (model, seller) = names.first()?.rsplit_once(':')?;
         let seller = self.provider(&format!("{provider}_{seller}"))?;
         self.search_at(seller, &name::candidates(model))

@@ -10,7 +10,7 @@ use super::dialect::{
     STATUS, Seen, TIER, USAGE,
 };
 use super::frames::{Frames, Part};
-use super::{Api, Reported, anthropic};
+use super::{Api, Reported, anthropic, cost};
 use crate::coding::{Decoder as Coded, Fault, Pool};
 use crate::json::{Found, Scanner, Spec};
 use crate::sse::{Decoder, Piece};
@@ -236,8 +236,12 @@ impl Answer {
             reported.as_ref().is_some_and(|known| known.inconsistent || known.absurd);
         let searches = notes.model.as_deref().is_some_and(|model| model.contains("search-preview"));
         let reported = reported.filter(|known| !known.absurd);
-        let reported =
-            reported.map(|known| Reported { partial: known.partial || searches, ..known });
+        let provider_cost = cost::said(&object, provider);
+        let reported = reported.map(|known| Reported {
+            partial: known.partial || searches,
+            provider_cost,
+            ..known
+        });
         // A placeholder that no later event has replaced is not the end of a stream, and totals
         // before an error are not those of all that was done.
         let merges = matches!(notes.keeps, Keeps::Merged);

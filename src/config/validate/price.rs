@@ -1,0 +1,122 @@
+//! What calls cost, and what becomes of those without a price.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    config::{
+        CostSource, ModelAlias, PriceOverride, Unpriced,
+        error::Faults,
+        raw::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpricedWord},
+        shape::{Object, Pairs, Word},
+    },
+    money::NanoUsd,
+    price::Priced,
+    rule::Dollars,
+    who,
+};
+
+use super::{bounded, rule::provider_name};
+
+/// The operator's own prices.
+pub(super) fn prices(raw: Vec<Object<RawPrice>>, faults: &mut Faults) -> Vec<PriceOverride> {
+    bounded("prices", raw.len(), MAX_PRICES, faults);
+    let mut seen = BTreeSet::new();
+    let mut prices = Vec::new();
+    for (at, Object(raw)) in raw.into_iter().enumerate() {
+        let path = format!("prices[{at}]");
+        if !seen.insert((raw.provider.clone(), raw.model.clone())) {
+            faults.add(&path, "must not repeat the provider and model of an earlier price");
+        }
+        prices.push(price(&path, raw, faults));
+    }
+    prices
+}
+
+fn price(path: &str, raw: RawPrice, faults: &mut Faults) -> PriceOverride {
+    pattern(path, raw.provider.as_deref(), &raw.model, faults);
+    let rates = rates(&format!("{path}.rates"), raw.rates, faults);
+    PriceOverride { provider: raw.provider, model: raw.model, rates }
+}
+
+/// Checks which models are meant.
+fn pattern(path: &str, provider: Option<&str>, model: &str, faults: &mut Faults) {
+    if let Some(name) = provider {
+        provider_name(&format!("{path}.provider"), name, faults);
+    }
+    let stem = model.strip_suffix('*').unwrap_or(model);
+    let named = model == "*" || who::is_name(stem);
+    if !named || stem.contains('*') || stem.trim() != stem {
+        let must = "must be a model's name, or the beginning of one and a `*`";
+        faults.add(format_args!("{path}.model"), must);
+    }
+}
+
+fn rates(path: &str, raw: Pairs<Dollars>, faults: &mut Faults) -> BTreeMap<Priced, u64> {
+    if raw.0.is_empty() {
+        faults.add(path, "must have the rate of at least one unit");
+    }
+    let mut rates = BTreeMap::new();
+    for (label, dollars) in raw.0 {
+        let path = format!("{path}.{label}");
+        let Some(priced) = Priced::named(&label) else {
+            let labels = Priced::all().map(Priced::label).collect::<Vec<_>>().join(", ");
+            faults.add(path, format_args!("must be one of the units {labels}"));
+            continue;
+        };
+        if rates.insert(priced, rate(&path, &dollars, faults)).is_some() {
+            faults.add(path, "must be given once");
+        }
+    }
+    rates
+}
+
+/// Reads one rate in nano-dollars per million units. A fault yields 0.
+fn rate(path: &str, dollars: &Dollars, faults: &mut Faults) -> u64 {
+    dollars.read().filter(|rate| *rate <= MAX_RATE).map_or_else(
+        || {
+            let must = "must be dollars per million: at most nine decimals, and at most 1000000000";
+            faults.add(path, must);
+            0
+        },
+        NanoUsd::nanos,
+    )
+}
+
+/// The operator's own names for models.
+pub(super) fn models(raw: Vec<Object<RawModel>>, faults: &mut Faults) -> Vec<ModelAlias> {
+    bounded("models", raw.len(), MAX_PRICES, faults);
+    let alias = |(at, Object(raw)): (usize, Object<RawModel>)| {
+        let path = format!("models[{at}]");
+        pattern(&path, raw.provider.as_deref(), &raw.model, faults);
+        let (provider, model) = raw.priced_as.split_once('/').unwrap_or_default();
+        if !who::is_name(provider) || !who::is_name(model) {
+            let must = "must be a provider and a model, such as `openai/gpt-5`";
+            faults.add(format_args!("{path}.as"), must);
+        }
+        let priced_as = (provider.to_owned(), model.to_owned());
+        ModelAlias { provider: raw.provider, model: raw.model, priced_as }
+    };
+    raw.into_iter().enumerate().map(alias).collect()
+}
+
+pub(super) fn unpriced(raw: RawUnpriced, faults: &mut Faults) -> Unpriced {
+    match raw {
+        RawUnpriced::Word(Word(RawUnpricedWord::Pass)) => Unpriced::Pass,
+        RawUnpriced::Word(Word(RawUnpricedWord::Refuse)) => Unpriced::Refuse,
+        RawUnpriced::Fallback(Object(raw)) => {
+            Unpriced::Fallback(rates("unpriced.rates", raw.rates, faults))
+        }
+    }
+}
+
+pub(super) const fn cost_source(raw: &Word<RawCostSource>) -> CostSource {
+    match raw.0 {
+        RawCostSource::Book => CostSource::Book,
+        RawCostSource::Provider => CostSource::Provider,
+    }
+}
+
+/// Prices, and names of models: they are kept by every worker.
+const MAX_PRICES: usize = 4_096;
+/// A thousand dollars for one token or one search is a slip of the pen.
+const MAX_RATE: NanoUsd = NanoUsd::new(1_000_000_000_000_000_000);
