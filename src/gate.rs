@@ -4,7 +4,7 @@ use core::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::{By, Config, Unpriced};
+use crate::config::{By, Config, Reads, Unpriced};
 use crate::desk::Own;
 use crate::money::NanoUsd;
 use crate::price::{Alias, Book, BookError, Override, OverrideError, Priced, Prices};
@@ -94,19 +94,23 @@ impl Gate {
     /// Whether any rule wants to know the cluster.
     #[must_use]
     pub fn asks_for_cluster(&self) -> bool {
-        self.config.providers.iter().any(|rule| matches!(rule.by, By::Cluster(_)))
+        self.config.providers.iter().any(|rule| matches!(rule.by, Some(By::Cluster(_))))
     }
 
     /// Where a request goes, or `None` if it is no call that is read.
     #[must_use]
     pub fn target(&self, method: &str, path: &str, host: &str, cluster: &str) -> Option<Target> {
-        let rule = self.config.providers.iter().find(|rule| rule.applies(host, cluster));
-        let at_host = provider_at(host);
-        let provider = rule.map(|rule| rule.provider.as_str()).or(at_host);
-        let Route { api, model } = route(method, path, provider)?;
-        if rule.and_then(|rule| rule.api).is_some_and(|family| !family.has(api)) {
-            return None;
-        }
+        let rule = self.config.providers.iter().find(|rule| rule.applies(host, cluster, path));
+        let provider = rule.map(|rule| rule.provider.as_str()).or_else(|| provider_at(host));
+        let by_path = route(method, path, provider);
+        let Route { api, model } = match rule.map_or(Reads::ByPath, |rule| rule.reads) {
+            Reads::ByPath => by_path?,
+            Reads::Only(family) => by_path.filter(|route| family.has(route.api))?,
+            Reads::As(api) if method.eq_ignore_ascii_case("POST") => {
+                Route { api, model: by_path.and_then(|route| route.model) }
+            }
+            Reads::As(_) => by_path?,
+        };
         let provider = provider.unwrap_or(api.owner()).to_owned();
         Some(Target { api, model, provider })
     }
@@ -164,5 +168,18 @@ mod tests {
         assert_eq!(provider("llm.internal:8080", "x").as_deref(), Some("mistral"));
         assert_eq!(provider("api.groq.com", "claude").as_deref(), Some("anthropic"));
         assert_eq!(provider("api.groq.com", "x").as_deref(), Some("groq"));
+    }
+
+    #[test]
+    fn a_rule_may_say_which_call_a_path_is() {
+        let gate = gate(
+            r#"{"providers":[{"path":"/ask/*","provider":"vllm","api":"openai.chat"},
+                             {"host":"claude","provider":"anthropic","api":"anthropic"}]}"#,
+        );
+        let target = |method, path, host| gate.target(method, path, host, "").map(|t| t.api);
+        assert_eq!(target("POST", "/ask/me?x", "h"), Some(Api::OpenAiChat));
+        assert_eq!(target("GET", "/ask/me", "h"), None);
+        assert_eq!(target("POST", "/v1/messages", "claude"), Some(Api::AnthropicMessages));
+        assert_eq!(target("POST", "/v1/chat/completions", "claude"), None);
     }
 }

@@ -22,7 +22,7 @@ mod wire;
 pub use self::{
     error::{ConfigError, Fault},
     log_field::LogField,
-    rule::{By, Family, HostPattern, ProviderRule},
+    rule::{By, Family, HostPattern, PathPattern, ProviderRule, Reads},
 };
 
 /// What the operator wants.

@@ -237,12 +237,18 @@ impl Default for RawMaxValues {
     }
 }
 
-/// Who answers at a host or in a cluster: exactly one of `host` and `cluster`.
+/// Who answers at a host, in a cluster, or for a path.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(
     feature = "schema",
     derive(JsonSchema),
-    schemars(rename = "Provider", extend("oneOf" = [{"required": ["host"]}, {"required": ["cluster"]}]))
+    schemars(
+        rename = "Provider",
+        extend(
+            "anyOf" = [{"required": ["host"]}, {"required": ["cluster"]}, {"required": ["path"]}],
+            "not" = {"required": ["host", "cluster"]}
+        )
+    )
 )]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawProvider {
@@ -250,23 +256,13 @@ pub(super) struct RawProvider {
     pub(super) host: Option<String>,
     /// The name of the cluster that Envoy routes to.
     pub(super) cluster: Option<String>,
+    /// The path of the requests, without a query; with a `*` at its end, all that begin so.
+    pub(super) path: Option<String>,
     /// The provider's name in metrics, access log and price book: `a-z`, `0-9` and `-`.
     pub(super) provider: String,
-    /// The only API whose calls are read there. Others pass untouched.
-    pub(super) api: Option<Word<RawFamily>>,
-}
-
-/// A family of APIs.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Family"))]
-#[serde(rename_all = "lowercase")]
-pub(super) enum RawFamily {
-    /// Chat completions as OpenAI defined them.
-    OpenAi,
-    /// Anthropic's Messages.
-    Anthropic,
-    /// Google's generateContent.
-    Gemini,
+    /// `openai`, `anthropic`, `gemini`: only calls of this family are read there, others pass
+    /// untouched. A call such as `openai.chat`: every `POST` there is this call, whatever its path.
+    pub(super) api: Option<String>,
 }
 
 /// The schema of a list of log fields.

@@ -5,12 +5,59 @@ use crate::provider::{Api, Shape};
 /// Who answers at a place, where the host does not say it or says it wrongly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProviderRule {
-    /// Where it holds.
-    pub by: By,
+    /// Where it holds; everywhere if absent.
+    pub by: Option<By>,
+    /// For which paths, or all if absent.
+    pub path: Option<PathPattern>,
     /// The provider's name: `a-z`, `0-9` and `-`.
     pub provider: String,
-    /// The only API whose calls are read there, or `None` for all.
-    pub api: Option<Family>,
+    /// What is read there.
+    pub reads: Reads,
+}
+
+/// What is read at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// What the path says.
+    ByPath,
+    /// What the path says, if it is of this family.
+    Only(Family),
+    /// This call, whatever the path says.
+    As(Api),
+}
+
+impl Reads {
+    /// Reads the name of a family or of a call.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let family = Family::ALL.into_iter().find(|family| family.name() == name);
+        let api = || Api::ALL.into_iter().find(|api| !api.is_poll() && api.label() == name);
+        family.map(Self::Only).or_else(|| api().map(Self::As))
+    }
+}
+
+/// A path, or the beginning of paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern(String);
+
+impl PathPattern {
+    /// Reads a pattern, or returns `None` where the text is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let stem = text.strip_suffix('*').unwrap_or(text);
+        let legal = |b: u8| b.is_ascii_graphic() && !b"*?#".contains(&b);
+        (text.starts_with('/') && stem.bytes().all(legal)).then(|| Self(text.to_owned()))
+    }
+
+    /// Whether the path of a request, which may have a query, is meant.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        match self.0.strip_suffix('*') {
+            Some(stem) => path.starts_with(stem),
+            None => path == self.0,
+        }
+    }
 }
 
 /// Where a rule holds.
@@ -34,6 +81,9 @@ pub enum Family {
 }
 
 impl Family {
+    /// Every family.
+    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+
     /// The name in the configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -59,11 +109,13 @@ impl Family {
 impl ProviderRule {
     /// Whether the rule holds for a call to `authority` that Envoy routes to `cluster`.
     #[must_use]
-    pub fn applies(&self, authority: &str, cluster: &str) -> bool {
-        match &self.by {
-            By::Host(pattern) => pattern.matches(authority),
-            By::Cluster(name) => name == cluster,
-        }
+    pub fn applies(&self, authority: &str, cluster: &str, path: &str) -> bool {
+        let here = match &self.by {
+            Some(By::Host(pattern)) => pattern.matches(authority),
+            Some(By::Cluster(name)) => name == cluster,
+            None => true,
+        };
+        here && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 }
 
@@ -125,6 +177,35 @@ mod tests {
             let pattern = HostPattern::parse(pattern).unwrap();
             assert_eq!(pattern.matches(authority), expected, "{pattern:?} {authority}");
         }
+    }
+
+    #[test]
+    fn paths_match_as_a_whole_or_by_their_beginning() {
+        #[rustfmt::skip]
+        let cases = [
+            ("/llm",   "/llm?x=/v1",  true),
+            ("/llm",   "/llm/a",      false),
+            ("/llm/*", "/llm/a?b",    true),
+            ("/llm/*", "/llm",        false),
+            ("/*",     "/",           true),
+        ];
+        for (pattern, path, expected) in cases {
+            assert_eq!(
+                PathPattern::parse(pattern).unwrap().matches(path),
+                expected,
+                "{pattern} {path}"
+            );
+        }
+        for text in ["", "llm", "/a*b", "/a?b", "/a b", "*"] {
+            assert_eq!(PathPattern::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn families_and_calls_have_names_and_polls_have_none() {
+        assert_eq!(Reads::named("openai"), Some(Reads::Only(Family::OpenAi)));
+        assert_eq!(Reads::named("openai.responses"), Some(Reads::As(Api::OpenAiResponses)));
+        assert_eq!(Reads::named("openai.chats"), None);
     }
 
     #[test]

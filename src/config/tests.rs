@@ -103,9 +103,9 @@ fn every_field_is_read() {
     let names = [each, acme, all].map(|budget| budget.rule.name());
     assert_eq!(names, ["requests-minute", "guard.usd-quarter", "units-week"]);
     assert_eq!((all.unit_name.as_str(), all.upgrade_url.as_str()), ("reports", "https://u"));
-    assert!(config.providers[0].applies("a.llm.internal:80", ""));
-    assert_eq!(config.providers[0].api, Some(Family::OpenAi));
-    assert!(config.providers[1].applies("", "gpu"));
+    assert!(config.providers[0].applies("a.llm.internal:80", "", "/"));
+    assert_eq!(config.providers[0].reads, Reads::Only(Family::OpenAi));
+    assert!(config.providers[1].applies("", "gpu", "/"));
     assert_eq!(config.providers[1].provider, "my-vllm");
     assert_eq!(config.prices[0].provider.as_deref(), Some("openai"));
     assert_eq!(config.prices[0].model, "my-*");
@@ -272,7 +272,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day", "action": {"downgrade": {"models": {"a": "b", "a": "c"}}}}]}"#, "`budgets[0].action.downgrade.models.a` must be given once, and neither name may be empty"),
         (r#"{"budgets": [{"limit": {"tokens": 1}, "window": "day"}, {"limit": {"tokens": 2}, "window": "day"}]}"#, "`budgets[1]` must have an `id` of its own: there is a `tokens-day` already"),
         (r#"{"service": {"cluster": "q"}, "budgets": [{"limit": {"tokens": 1}, "window": "day"}]}"#, "`budgets` must not stand beside `service`: its budgets are in customers.yaml"),
-        (r#"{"providers": [{"provider": "b"}]}"#, "`providers[0]` must have exactly one of `host` and `cluster`"),
+        (r#"{"providers": [{"provider": "b"}]}"#, "`providers[0]` must have exactly one of `host` and `cluster`, or a `path`"),
         (r#"{"providers": [{"host": "a:443", "provider": "b"}]}"#, "`providers[0].host` must be a host without a port, or `*.` and one"),
         (r#"{"providers": [{"cluster": "", "provider": "b"}]}"#, "`providers[0].cluster` must be the name of a cluster"),
         (r#"{"providers": [{"cluster": "c", "provider": "Open AI"}]}"#, "`providers[0].provider` must be 1 to 64 of `a-z`, `0-9` and `-`"),

@@ -1,10 +1,8 @@
 //! Who answers where.
 
 use crate::config::{
-    By, Family, HostPattern, ProviderRule,
-    error::Faults,
-    raw::{RawFamily, RawProvider},
-    shape::{Object, Word},
+    By, HostPattern, PathPattern, ProviderRule, Reads, error::Faults, raw::RawProvider,
+    shape::Object,
 };
 
 use super::bounded;
@@ -19,34 +17,41 @@ pub(super) fn providers(raw: Vec<Object<RawProvider>>, faults: &mut Faults) -> V
 fn provider(path: &str, raw: RawProvider, faults: &mut Faults) -> Option<ProviderRule> {
     provider_name(&format!("{path}.provider"), &raw.provider, faults);
     let by = match (raw.host, raw.cluster) {
-        (Some(host), None) => HostPattern::parse(&host).map(By::Host).or_else(|| {
+        (Some(host), None) => Some(HostPattern::parse(&host).map(By::Host).or_else(|| {
             let must = "must be a host without a port, or `*.` and one";
             faults.add(format_args!("{path}.host"), must);
             None
-        }),
+        })?),
         (None, Some(cluster)) if !cluster.is_empty() => Some(By::Cluster(cluster)),
         (None, Some(_)) => {
             faults.add(format_args!("{path}.cluster"), "must be the name of a cluster");
             None
         }
+        (None, None) if raw.path.is_some() => None,
         _ => {
-            faults.add(path, "must have exactly one of `host` and `cluster`");
+            faults.add(path, "must have exactly one of `host` and `cluster`, or a `path`");
             None
         }
     };
-    Some(ProviderRule {
-        by: by?,
-        provider: raw.provider,
-        api: raw.api.map(|Word(raw)| family(raw)),
-    })
-}
-
-const fn family(raw: RawFamily) -> Family {
-    match raw {
-        RawFamily::OpenAi => Family::OpenAi,
-        RawFamily::Anthropic => Family::Anthropic,
-        RawFamily::Gemini => Family::Gemini,
-    }
+    let pattern = raw.path.map(|text| {
+        PathPattern::parse(&text).or_else(|| {
+            let must = "must be a path without a query, or the beginning of one and a `*`";
+            faults.add(format_args!("{path}.path"), must);
+            None
+        })
+    });
+    let reads = raw.api.map_or(Some(Reads::ByPath), |name| {
+        Reads::named(&name).or_else(|| {
+            let must = "must be `openai`, `anthropic`, `gemini`, or a call such as `openai.chat`";
+            faults.add(format_args!("{path}.api"), format_args!("{must}, not `{name}`"));
+            None
+        })
+    });
+    let path = match pattern {
+        Some(pattern) => Some(pattern?),
+        None => None,
+    };
+    Some(ProviderRule { by, path, provider: raw.provider, reads: reads? })
 }
 
 pub(super) fn provider_name(path: &str, name: &str, faults: &mut Faults) {
