@@ -62,6 +62,12 @@ fn the_readme_and_the_reference_have_every_field_of_the_configuration() {
 }
 
 #[test]
+fn every_call_is_listed() {
+    let labels: BTreeSet<_> = Api::ALL.map(|api| api.label().to_owned()).into();
+    assert_eq!(names(&table("docs/providers.md", "call")), labels);
+}
+
+#[test]
 fn the_access_log_has_the_fields_that_are_listed() {
     let fields: BTreeSet<_> = LogField::ALL.map(|field| field.name().to_owned()).into();
     assert_eq!(names(&table("docs/access-log.md", "name")), fields);

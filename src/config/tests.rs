@@ -224,7 +224,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         (r#"{"metrics": []}"#, "`metrics` must be an object, not a list"),
         (r#"{"metrics": {"max_values": {"user": 1}}}"#, "`metrics.max_values.user` must be one of the fields `tenant`, `feature`, `model`"),
         (r#"{"providers": [{"host": "a"}]}"#, "`providers[0].provider` must be given"),
-        (r#"{"providers": [{"host": "a", "provider": "b", "api": "bedrock"}]}"#, "`providers[0].api` must be one of `openai`, `anthropic`, `gemini`, not `bedrock`"),
+        (r#"{"providers": [{"host": "a", "provider": "b", "api": "bedrock"}]}"#, "`providers[0].api` must be `openai`, `anthropic`, `gemini`, or a call such as `openai.chat`, not `bedrock`"),
         (r#"{"prices": [{"model": "m", "rates": {"input": true}}]}"#, r#"`prices[0].rates.input` must be dollars, such as "0.25""#),
         (r#"{"prices": [{"model": "m", "rates": []}]}"#, "`prices[0].rates` must be an object, not a list"),
         (r#"{"anonymous": 5}"#, r#"`anonymous` must be "refuse" or an object with only `tenant`, a string"#),
