@@ -51,6 +51,9 @@ pub struct Call {
     /// What was used, by unit.
     #[serde(default)]
     pub leaves: BTreeMap<String, u64>,
+    /// Tokens of the prompt that stand in two of them.
+    #[serde(default)]
+    pub overlap: u64,
     /// What it cost in nano-dollars. `None`: not known, which is not zero.
     pub cost: Option<u64>,
     /// Whether something that was used has no price.
@@ -71,6 +74,7 @@ impl Call {
         let mut call = Self::deserialize(call).ok()?;
         let amounts = call.cost.iter().chain(call.leaves.values());
         let sound = !call.id.is_empty()
+            && !call.id.contains('\0')
             && call.id.len() <= MAX_TEXT
             && call.leaves.len() <= MAX_LEAVES
             && amounts.copied().all(|amount| amount <= MAX_AMOUNT);
@@ -87,7 +91,7 @@ impl Call {
         for unit in Unit::ALL.into_iter().filter(|unit| unit.side() != Side::Item) {
             usage.add(unit, self.leaves.get(unit.label()).copied().unwrap_or(0));
         }
-        (usage.input_tokens(), usage.output_tokens())
+        (usage.input_tokens().saturating_sub(self.overlap), usage.output_tokens())
     }
 
     /// Whether it was answered here, in the provider's place.
@@ -108,7 +112,7 @@ impl Call {
         self.cost.is_none() || self.short
     }
 
-    fn texts(&mut self) -> [&mut String; 10] {
+    fn texts(&mut self) -> [&mut String; 11] {
         [
             &mut self.tenant,
             &mut self.feature,
@@ -118,14 +122,16 @@ impl Call {
             &mut self.asked,
             &mut self.model,
             &mut self.tier,
+            &mut self.quality,
             &mut self.prices,
             &mut self.decision,
         ]
     }
 }
 
-/// Cuts a text to [`MAX_TEXT`] bytes, between characters.
+/// Cuts a text to [`MAX_TEXT`] bytes, between characters. PostgreSQL's texts have no NUL.
 fn cut(text: &mut String) {
+    text.retain(|char| char != '\0');
     text.truncate(text.floor_char_boundary(MAX_TEXT));
 }
 
@@ -151,6 +157,7 @@ mod tests {
         }))
         .unwrap();
         assert_eq!(call.tokens(), (9, 7));
+        assert_eq!(Call { overlap: 2, ..call.clone() }.tokens(), (7, 7));
         assert!(!call.is_unpriced() && !call.is_failed() && !call.is_refused());
         assert!(!format!("{call:?}").contains("secret"));
     }
@@ -163,6 +170,7 @@ mod tests {
         let cases = [
             ("id",     json!("")),
             ("id",     json!("x".repeat(300))),
+            ("id",     json!("c\0")),
             ("t",      json!(-1)),
             ("cost",   json!(u64::MAX)),
             ("leaves", json!({"input": u64::MAX})),
@@ -178,7 +186,7 @@ mod tests {
 
     #[test]
     fn long_names_are_cut_between_characters() {
-        let call = json!({"id": "c", "t": 5, "provider": "openai", "model": "é".repeat(200)});
+        let call = json!({"id": "c", "t": 5, "provider": "openai", "model": "\0é".repeat(200)});
         assert_eq!(Call::read(&call).unwrap().model, "é".repeat(128));
     }
 }

@@ -1,14 +1,18 @@
-//! Booking of calls: the ledger and the hourly totals, in one transaction.
+//! Booking of calls: the ledger, what they are charged to, and the hourly totals, in one transaction.
+//!
+//! Rows are written in the order of their keys, so that two transactions that write the same ones
+//! wait for each other at most in one direction.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::QueryBuilder;
 use tollgate::calendar::{hour_of, timestamp};
 
 use crate::{
     call::Call,
     customers::Book,
-    store::{Db, StoreError, Tx, column},
+    lending,
+    statement::Statement,
+    store::{StoreError, Tx, column},
 };
 
 /// Who reports, and when.
@@ -68,18 +72,16 @@ pub async fn book(
     report: Report<'_>,
     calls: impl Iterator<Item = &Call>,
 ) -> Result<Booked, StoreError> {
-    let entries: Vec<_> = calls.map(|call| report.entry(call)).collect();
+    // An id that stands twice in one ask is booked once, as it stands first.
+    let mut entries: Vec<_> = calls.map(|call| report.entry(call)).collect();
+    entries.sort_by(|a, b| a.call.id.cmp(&b.call.id));
+    entries.dedup_by(|a, b| a.call.id == b.call.id);
     let mut booked = Booked::default();
     for some in entries.chunks(BATCH) {
         append(tx, report, some, &mut booked.fresh).await?;
     }
-    let mut left = booked.fresh.clone();
     let mut hours: BTreeMap<Key<'_>, Totals> = BTreeMap::new();
-    for entry in &entries {
-        // An id that stands twice in one ask is booked once.
-        if !left.remove(&entry.call.id) {
-            continue;
-        }
+    for entry in entries.iter().filter(|entry| booked.fresh.contains(&entry.call.id)) {
         let hour = hour_of(&report.book.business.zone, entry.began_ms);
         hours.entry(entry.key(hour)).or_default().add(entry.call);
         if let Some(cost) = entry.call.cost.filter(|_| !entry.customer.is_empty()) {
@@ -145,20 +147,20 @@ async fn append(
     entries: &[Entry<'_>],
     fresh: &mut BTreeSet<String>,
 ) -> Result<(), StoreError> {
-    let mut insert: QueryBuilder<Db> = QueryBuilder::new(
+    let mut insert = Statement::new(
         "INSERT INTO ledger (call_id, began_ms, booked_ms, duration_ms, gateway, node, customer, \
          plan, tenant, feature, user_name, provider, api, asked, model, tier, status, quality, \
          leaves, input_tokens, output_tokens, cost, short, prices, decision) ",
     );
-    insert.push_values(entries, |mut row, entry| {
+    insert.rows(entries, |row, entry| {
         let call = entry.call;
         let (input, output) = call.tokens();
-        row.push_bind(&call.id);
+        row.bind(&call.id);
         for number in [entry.began_ms, report.now_ms, column(call.duration_ms)] {
-            row.push_bind(number);
+            row.bind(number);
         }
         for text in [report.gateway, report.node, entry.customer, entry.plan] {
-            row.push_bind(text);
+            row.bind(text);
         }
         for text in [
             &call.tenant,
@@ -170,45 +172,42 @@ async fn append(
             &call.model,
             &call.tier,
         ] {
-            row.push_bind(text);
+            row.bind(text);
         }
-        row.push_bind(i64::from(call.status)).push_bind(&call.quality);
-        row.push_bind(serde_json::to_string(&call.leaves).unwrap_or_default());
-        row.push_bind(column(input)).push_bind(column(output)).push_bind(call.cost.map(column));
-        row.push_bind(i64::from(call.short)).push_bind(&call.prices).push_bind(&call.decision);
+        row.bind(i64::from(call.status)).bind(&call.quality);
+        row.bind(serde_json::to_string(&call.leaves).unwrap_or_default());
+        row.bind(column(input)).bind(column(output)).bind(call.cost.map(column));
+        row.bind(i64::from(call.short)).bind(&call.prices).bind(&call.decision);
     });
     insert.push(" ON CONFLICT (call_id) DO NOTHING RETURNING call_id");
-    fresh.extend(insert.build_query_scalar::<String>().fetch_all(&mut **tx).await?);
+    fresh.extend(insert.scalar::<String>().fetch_all(&mut **tx).await?);
     Ok(())
 }
 
 /// Adds to the hourly totals.
 async fn total(tx: &mut Tx, hours: &[(Key<'_>, Totals)]) -> Result<(), StoreError> {
-    let mut upsert: QueryBuilder<Db> = QueryBuilder::new(
+    let mut upsert = Statement::new(
         "INSERT INTO hourly (hour, customer, plan, feature, provider, model, calls, refused, \
          failed, estimated, unpriced, input_tokens, output_tokens, cost) ",
     );
-    upsert.push_values(
-        hours,
-        |mut row, ((hour, customer, plan, feature, provider, model), sum)| {
-            row.push_bind(*hour);
-            for text in [customer, plan, feature, provider, model] {
-                row.push_bind(*text);
-            }
-            for number in [
-                sum.calls,
-                sum.refused,
-                sum.failed,
-                sum.estimated,
-                sum.unpriced,
-                sum.input_tokens,
-                sum.output_tokens,
-                sum.cost,
-            ] {
-                row.push_bind(column(number));
-            }
-        },
-    );
+    upsert.rows(hours, |row, ((hour, customer, plan, feature, provider, model), sum)| {
+        row.bind(*hour);
+        for text in [customer, plan, feature, provider, model] {
+            row.bind(*text);
+        }
+        for number in [
+            sum.calls,
+            sum.refused,
+            sum.failed,
+            sum.estimated,
+            sum.unpriced,
+            sum.input_tokens,
+            sum.output_tokens,
+            sum.cost,
+        ] {
+            row.bind(column(number));
+        }
+    });
     upsert.push(
         " ON CONFLICT (hour, customer, plan, feature, provider, model) DO UPDATE SET \
          calls = hourly.calls + excluded.calls, refused = hourly.refused + excluded.refused, \
@@ -218,7 +217,42 @@ async fn total(tx: &mut Tx, hours: &[(Key<'_>, Totals)]) -> Result<(), StoreErro
          output_tokens = hourly.output_tokens + excluded.output_tokens, \
          cost = hourly.cost + excluded.cost",
     );
-    upsert.build().execute(&mut **tx).await.map(drop)
+    upsert.query().execute(&mut **tx).await.map(drop)
+}
+
+/// What calls take of budgets: amount and overrun by call, budget and window.
+#[derive(Debug, Default)]
+pub struct Charged(BTreeMap<(String, lending::Key), (u64, u64)>);
+
+impl Charged {
+    /// Adds what a call takes.
+    pub fn add(&mut self, call: &str, key: &lending::Key, amount: u64, overrun: u64) {
+        let sums = self.0.entry((call.to_owned(), key.clone())).or_default();
+        *sums = (sums.0.saturating_add(amount), sums.1.saturating_add(overrun));
+    }
+}
+
+/// Writes down what calls take of budgets.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn charge(tx: &mut Tx, charged: &Charged) -> Result<(), StoreError> {
+    let charged: Vec<_> = charged.0.iter().collect();
+    for some in charged.chunks(BATCH) {
+        let mut upsert =
+            Statement::new("INSERT INTO charge (call_id, budget, window_start, amount, overrun) ");
+        upsert.rows(some, |row, ((call, (budget, window)), (amount, overrun))| {
+            row.bind(call).bind(budget).bind(window);
+            row.bind(column(*amount)).bind(column(*overrun));
+        });
+        upsert.push(
+            " ON CONFLICT (call_id, budget, window_start) DO UPDATE SET \
+             amount = charge.amount + excluded.amount, overrun = charge.overrun + excluded.overrun",
+        );
+        upsert.query().execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
 /// Rows of one statement: with 25 columns, far below the 32,766 parameters that SQLite takes.

@@ -1,204 +1,258 @@
-//! The balances and leases that one ask is about: read, changed by the algebra, written back.
+//! The balances and leases that one transaction is about: locked and read, changed by the algebra,
+//! written back.
+//!
+//! A lease is only ever read or written by who has locked the balance of its budget and window, and
+//! balances are locked in the order of their keys: two transactions wait for each other at most in
+//! one direction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
 use tollgate::lease::{Lease, Pool};
 
-use crate::store::{Db, StoreError, Tx, amount, column};
+use crate::{
+    alert,
+    ledger::Charged,
+    statement::Statement,
+    store::{Connection, Record, StoreError, Tx, amount, column},
+};
 
 /// A budget in a window: the budget's id, and when the window began.
 pub type Key = (String, i64);
 
-/// A budget in a window, and what the asking gateway has of it.
-#[derive(Clone, Debug)]
+/// A budget in a window, and what one gateway has of it.
+#[derive(Clone, Debug, Default)]
 pub struct Account {
     /// The lender's side.
     pub pool: Pool,
     /// The gateway's side.
     pub lease: Lease,
-    /// What was settled before this ask.
-    pub before: u64,
     /// Whether the gateway named its lease, which keeps it alive.
     pub named: bool,
+    /// The lender's side as it was found.
+    was: Pool,
 }
 
-/// The accounts that one ask is about.
+/// The accounts that one transaction is about.
 #[derive(Debug)]
 pub struct Lending<'a> {
     gateway: &'a str,
-    /// The accounts read so far.
+    /// The accounts by key.
     pub accounts: BTreeMap<Key, Account>,
 }
 
 impl<'a> Lending<'a> {
-    /// Of this gateway, nothing read yet.
-    #[must_use]
-    pub const fn of(gateway: &'a str) -> Self {
-        Self { gateway, accounts: BTreeMap::new() }
-    }
-
-    /// The account, read from the database the first time.
+    /// Locks and reads these accounts. Nobody else changes them until the transaction ends.
     ///
     /// # Errors
     ///
     /// Returns an error if the database does.
-    pub async fn account(
-        &mut self,
+    pub async fn open(
         tx: &mut Tx,
-        key: Key,
-        limit: u64,
-    ) -> Result<&mut Account, StoreError> {
-        if !self.accounts.contains_key(&key) {
-            let pool = Pool { limit, ..pool(tx, &key).await? };
-            let lease = lease(tx, self.gateway, &key).await?;
-            let account = Account { pool, lease, before: pool.settled, named: false };
-            self.accounts.insert(key.clone(), account);
+        gateway: &'a str,
+        keys: BTreeSet<Key>,
+        limit: impl Fn(&str) -> u64,
+    ) -> Result<Self, StoreError> {
+        let mut accounts = BTreeMap::new();
+        for (key, pool) in lock(tx, &keys).await? {
+            let pool = Pool { limit: limit(&key.0), ..pool };
+            accounts.insert(key, Account { pool, was: pool, ..Account::default() });
         }
-        Ok(self.accounts.entry(key).or_insert_with(Account::none))
+        let keys: Vec<_> = keys.into_iter().collect();
+        for some in keys.chunks(BATCH) {
+            let mut query = asked(some);
+            query.push(
+                "SELECT l.budget, l.window_start, l.granted, l.settled, l.returned, l.suspense \
+                 FROM asked CROSS JOIN lease AS l WHERE l.budget = asked.budget \
+                 AND l.window_start = asked.window_start AND l.gateway = ",
+            );
+            query.bind(gateway);
+            for row in query.query().fetch_all(&mut **tx).await? {
+                if let Some(account) = accounts.get_mut(&(row.try_get(0)?, row.try_get(1)?)) {
+                    account.lease = lease(&row, 2)?;
+                }
+            }
+        }
+        Ok(Self { gateway, accounts })
     }
 
-    /// Writes everything back.
+    /// Settles what a call takes of a balance: how much, and how much of that no lease covers, as
+    /// far as its gateway knows.
+    pub fn settle(
+        &mut self,
+        call: &str,
+        key: &Key,
+        (amount, beyond): (u64, u64),
+        charged: &mut Charged,
+    ) {
+        let Some(account) = self.accounts.get_mut(key) else { return };
+        account.named |= account.lease.outstanding() > 0 || account.lease.suspense > 0;
+        let settled = account.pool.settle(&mut account.lease, amount, beyond);
+        charged.add(call, key, amount, settled.overrun);
+    }
+
+    /// What has been settled so far: the balances, and the customers who have `spent`.
+    #[must_use]
+    pub fn settled(&self, spent: BTreeMap<String, u64>) -> alert::Settled {
+        let changed = self.accounts.iter();
+        let changed = changed.filter(|(_, account)| account.pool.settled > account.was.settled);
+        let balances = changed.map(|((budget, window), account)| alert::Balance {
+            budget: budget.clone(),
+            window_start: u64::try_from(*window).unwrap_or(0),
+            used: account.pool.settled,
+        });
+        alert::Settled { customers: spent.into_keys().collect(), balances: balances.collect() }
+    }
+
+    /// Writes back what has changed.
     ///
     /// # Errors
     ///
     /// Returns an error if the database does.
     pub async fn save(&self, tx: &mut Tx, expires_ms: i64) -> Result<(), StoreError> {
-        for (key, account) in &self.accounts {
-            write_pool(tx, key, &account.pool).await?;
-            if account.named {
-                write_lease(tx, self.gateway, key, &account.lease, expires_ms).await?;
-            }
-        }
-        Ok(())
+        let changed = self.accounts.iter().filter(|(_, account)| account.pool != account.was);
+        write_pools(tx, changed.map(|(key, account)| (key, &account.pool))).await?;
+        let named = self.accounts.iter().filter(|(_, account)| account.named);
+        let leases = named.map(|(key, account)| (self.gateway, key, &account.lease));
+        write_leases(tx, leases, expires_ms).await
     }
 }
 
-impl Account {
-    const fn none() -> Self {
-        let pool = Pool { limit: 0, settled: 0, overrun: 0, on_loan: 0, suspense: 0 };
-        let lease = Lease { granted: 0, settled: 0, returned: 0, suspense: 0 };
-        Self { pool, lease, before: 0, named: false }
-    }
-}
-
-/// Moves into suspense what silent gateways have. Returns how many leases that were.
-///
-/// # Errors
-///
-/// Returns an error if the database does.
-pub async fn expire(tx: &mut Tx, now_ms: i64) -> Result<usize, StoreError> {
-    let silent = sqlx::query(
-        "SELECT gateway, budget, window_start FROM lease WHERE expires_ms <= $1 \
-         AND granted > settled + returned + suspense ORDER BY expires_ms LIMIT $2",
-    );
-    let silent = silent.bind(now_ms).bind(SWEEP).fetch_all(&mut **tx).await?;
-    for row in &silent {
-        let (gateway, budget): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-        let key = (budget, row.try_get(2)?);
-        let (mut pool, mut lease) = (pool(tx, &key).await?, lease(tx, &gateway, &key).await?);
-        pool.expire(&mut lease);
-        write_pool(tx, &key, &pool).await?;
-        write_lease(tx, &gateway, &key, &lease, now_ms).await?;
-    }
-    Ok(silent.len())
-}
-
-/// Whether there is a lease that [`expire`] would move.
-///
-/// # Errors
-///
-/// Returns an error if the database does.
-pub async fn any_expired(
-    db: impl sqlx::Executor<'_, Database = Db>,
-    now_ms: i64,
-) -> Result<bool, StoreError> {
-    let any = sqlx::query(
-        "SELECT 1 FROM lease WHERE expires_ms <= $1 \
-         AND granted > settled + returned + suspense LIMIT 1",
-    );
-    Ok(any.bind(now_ms).fetch_optional(db).await?.is_some())
-}
-
-/// What is settled of a budget in a window.
+/// What is settled of each of these budgets in its window, where anything is.
 ///
 /// # Errors
 ///
 /// Returns an error if the database does.
 pub async fn settled(
-    db: impl sqlx::Executor<'_, Database = Db>,
-    budget: &str,
-    window: i64,
-) -> Result<u64, StoreError> {
-    let found = sqlx::query_scalar::<_, i64>(
-        "SELECT settled FROM balance WHERE budget = $1 AND window_start = $2",
-    );
-    Ok(found.bind(budget).bind(window).fetch_optional(db).await?.map_or(0, amount))
+    db: &mut Connection,
+    keys: BTreeSet<Key>,
+) -> Result<BTreeMap<Key, u64>, StoreError> {
+    let mut settled = BTreeMap::new();
+    let keys: Vec<_> = keys.into_iter().collect();
+    for some in keys.chunks(BATCH) {
+        let mut query = asked(some);
+        query.push(
+            "SELECT b.budget, b.window_start, b.settled FROM asked CROSS JOIN balance AS b \
+             WHERE b.budget = asked.budget AND b.window_start = asked.window_start",
+        );
+        for row in query.query().fetch_all(&mut *db).await? {
+            settled.insert((row.try_get(0)?, row.try_get(1)?), amount(row.try_get(2)?));
+        }
+    }
+    Ok(settled)
 }
 
-async fn pool(tx: &mut Tx, (budget, window): &Key) -> Result<Pool, StoreError> {
-    let found = sqlx::query(
-        "SELECT settled, overrun, on_loan, suspense FROM balance \
-         WHERE budget = $1 AND window_start = $2",
-    );
-    let Some(row) = found.bind(budget).bind(window).fetch_optional(&mut **tx).await? else {
-        return Ok(Pool::default());
-    };
-    Ok(Pool {
-        limit: 0,
-        settled: amount(row.try_get(0)?),
-        overrun: amount(row.try_get(1)?),
-        on_loan: amount(row.try_get(2)?),
-        suspense: amount(row.try_get(3)?),
-    })
-}
-
-async fn lease(tx: &mut Tx, gateway: &str, (budget, window): &Key) -> Result<Lease, StoreError> {
-    let found = sqlx::query(
-        "SELECT granted, settled, returned, suspense FROM lease \
-         WHERE gateway = $1 AND budget = $2 AND window_start = $3",
-    );
-    let found = found.bind(gateway).bind(budget).bind(window).fetch_optional(&mut **tx).await?;
-    let Some(row) = found else { return Ok(Lease::default()) };
-    Ok(Lease {
-        granted: amount(row.try_get(0)?),
-        settled: amount(row.try_get(1)?),
-        returned: amount(row.try_get(2)?),
-        suspense: amount(row.try_get(3)?),
-    })
-}
-
-async fn write_pool(tx: &mut Tx, (budget, window): &Key, pool: &Pool) -> Result<(), StoreError> {
-    let upsert = sqlx::query(
-        "INSERT INTO balance (budget, window_start, settled, overrun, on_loan, suspense) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (budget, window_start) DO UPDATE SET \
-         settled = excluded.settled, overrun = excluded.overrun, on_loan = excluded.on_loan, \
-         suspense = excluded.suspense",
-    );
-    let upsert = upsert.bind(budget).bind(window).bind(column(pool.settled));
-    let upsert = upsert.bind(column(pool.overrun)).bind(column(pool.on_loan));
-    upsert.bind(column(pool.suspense)).execute(&mut **tx).await.map(drop)
-}
-
-async fn write_lease(
+/// Locks the balances, in order, makes those that are not there, and reads them; without limits.
+///
+/// A row that is not there cannot be locked by reading it. An insert that meets the row and writes
+/// what stands there locks it too, and there is no moment between looking and locking.
+pub(crate) async fn lock(
     tx: &mut Tx,
-    gateway: &str,
-    (budget, window): &Key,
-    lease: &Lease,
+    keys: &BTreeSet<Key>,
+) -> Result<BTreeMap<Key, Pool>, StoreError> {
+    let mut pools = BTreeMap::new();
+    let keys: Vec<_> = keys.iter().collect();
+    for some in keys.chunks(BATCH) {
+        let mut upsert = Statement::new(
+            "INSERT INTO balance (budget, window_start, settled, overrun, on_loan, suspense) ",
+        );
+        upsert.rows(some, |row, (budget, window)| {
+            row.bind(budget).bind(window);
+            for _ in 0..4 {
+                row.bind(0_i64);
+            }
+        });
+        upsert.push(
+            " ON CONFLICT (budget, window_start) DO UPDATE SET settled = balance.settled \
+             RETURNING budget, window_start, settled, overrun, on_loan, suspense",
+        );
+        for row in upsert.query().fetch_all(&mut **tx).await? {
+            let pool = Pool {
+                limit: 0,
+                settled: amount(row.try_get(2)?),
+                overrun: amount(row.try_get(3)?),
+                on_loan: amount(row.try_get(4)?),
+                suspense: amount(row.try_get(5)?),
+            };
+            pools.insert((row.try_get(0)?, row.try_get(1)?), pool);
+        }
+    }
+    Ok(pools)
+}
+
+pub(crate) async fn write_pools(
+    tx: &mut Tx,
+    pools: impl Iterator<Item = (&Key, &Pool)>,
+) -> Result<(), StoreError> {
+    let pools: Vec<_> = pools.collect();
+    for some in pools.chunks(BATCH) {
+        let mut upsert = Statement::new(
+            "INSERT INTO balance (budget, window_start, settled, overrun, on_loan, suspense) ",
+        );
+        upsert.rows(some, |row, ((budget, window), pool)| {
+            row.bind(budget).bind(window);
+            for number in [pool.settled, pool.overrun, pool.on_loan, pool.suspense] {
+                row.bind(column(number));
+            }
+        });
+        upsert.push(
+            " ON CONFLICT (budget, window_start) DO UPDATE SET settled = excluded.settled, \
+             overrun = excluded.overrun, on_loan = excluded.on_loan, suspense = excluded.suspense",
+        );
+        upsert.query().execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn write_leases(
+    tx: &mut Tx,
+    leases: impl Iterator<Item = (&str, &Key, &Lease)>,
     expires_ms: i64,
 ) -> Result<(), StoreError> {
-    let upsert = sqlx::query(
-        "INSERT INTO lease (gateway, budget, window_start, granted, settled, returned, suspense, \
-         expires_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
-         ON CONFLICT (gateway, budget, window_start) DO UPDATE SET granted = excluded.granted, \
-         settled = excluded.settled, returned = excluded.returned, suspense = excluded.suspense, \
-         expires_ms = excluded.expires_ms",
-    );
-    let upsert = upsert.bind(gateway).bind(budget).bind(window).bind(column(lease.granted));
-    let upsert = upsert.bind(column(lease.settled)).bind(column(lease.returned));
-    let upsert = upsert.bind(column(lease.suspense)).bind(expires_ms);
-    upsert.execute(&mut **tx).await.map(drop)
+    let leases: Vec<_> = leases.collect();
+    for some in leases.chunks(BATCH) {
+        let mut upsert = Statement::new(
+            "INSERT INTO lease (gateway, budget, window_start, granted, settled, returned, \
+             suspense, expires_ms) ",
+        );
+        upsert.rows(some, |row, (gateway, (budget, window), lease)| {
+            row.bind(*gateway).bind(budget).bind(window);
+            for number in [lease.granted, lease.settled, lease.returned, lease.suspense] {
+                row.bind(column(number));
+            }
+            row.bind(expires_ms);
+        });
+        upsert.push(
+            " ON CONFLICT (gateway, budget, window_start) DO UPDATE SET \
+             granted = excluded.granted, settled = excluded.settled, returned = excluded.returned, \
+             suspense = excluded.suspense, expires_ms = excluded.expires_ms",
+        );
+        upsert.query().execute(&mut **tx).await?;
+    }
+    Ok(())
 }
 
-/// Leases that one sweep moves: the writer is not to be kept for long.
-const SWEEP: i64 = 500;
+/// A lease of which the first column is at `at`.
+pub(crate) fn lease(row: &Record, at: usize) -> Result<Lease, StoreError> {
+    let number = |more: usize| row.try_get(at.saturating_add(more)).map(amount);
+    Ok(Lease {
+        granted: number(0)?,
+        settled: number(1)?,
+        returned: number(2)?,
+        suspense: number(3)?,
+    })
+}
+
+/// The beginning of a query about these keys: they are a table of their own, `asked`, which comes
+/// first, so that each is one look into the other's index.
+fn asked(keys: &[Key]) -> Statement {
+    let mut query = Statement::new("WITH asked(budget, window_start) AS (");
+    query.rows(keys, |row, (budget, window)| {
+        row.bind(budget).bind(window);
+    });
+    query.push(") ");
+    query
+}
+
+/// Rows of one statement: with eight columns, far below the 32,766 parameters that SQLite takes.
+const BATCH: usize = 500;

@@ -1,4 +1,5 @@
-//! `tollgate-quota serve` runs the service, `tollgate-quota check FILE` checks a customers.yaml.
+//! `tollgate-quota serve` runs the service, `tollgate-quota check FILE` checks a customers.yaml,
+//! `tollgate-quota reconcile` holds the ledger beside access logs and providers' exports.
 
 use std::{
     io::{self, IsTerminal as _},
@@ -13,6 +14,7 @@ use tollgate_quota::{
     reload,
     run::{self, Setup},
     state::Terms,
+    store::Place,
 };
 use tracing::level_filters::LevelFilter;
 
@@ -36,6 +38,9 @@ enum Command {
         /// The file.
         file: PathBuf,
     },
+    /// Book the calls of an access log that no gateway has reported, or hold the ledger beside a
+    /// provider's usage export. Exits with 1 if a line or the export cannot be read.
+    Reconcile(reconcile::Reconcile),
 }
 
 #[derive(Args)]
@@ -43,9 +48,8 @@ struct Serve {
     /// The customers, their plans and budgets. Read again when it changes.
     #[arg(long)]
     config: PathBuf,
-    /// The database file; made if there is none.
-    #[arg(long, default_value = "tollgate.db")]
-    db: PathBuf,
+    #[command(flatten)]
+    database: Database,
     /// Where gateways and customers ask.
     #[arg(long, default_value = "127.0.0.1:7070")]
     listen: SocketAddr,
@@ -69,19 +73,50 @@ struct Serve {
     quiet: bool,
 }
 
+#[path = "program/reconcile.rs"]
+mod reconcile;
+
+/// Where the database is.
+#[derive(Args)]
+struct Database {
+    /// The database: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`. A password for PostgreSQL
+    /// is better in PGPASSWORD or in a file that PGPASSFILE names.
+    #[arg(long, conflicts_with = "db")]
+    database: Option<Place>,
+    /// The database file of SQLite's; made if there is none.
+    #[arg(long, default_value = "tollgate.db")]
+    db: PathBuf,
+}
+
+impl From<Database> for Place {
+    fn from(given: Database) -> Self {
+        given.database.unwrap_or(Self::File(given.db))
+    }
+}
+
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Check { file } => check(&file),
         Command::Serve(serve) => {
             let level = if serve.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
             log_to_stderr(level);
-            match run::run(serve.into()) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("tollgate-quota: {error}");
-                    ExitCode::FAILURE
-                }
-            }
+            ended(run::run(serve.into()).map(|()| true))
+        }
+        Command::Reconcile(task) => {
+            log_to_stderr(LevelFilter::WARN);
+            ended(task.run())
+        }
+    }
+}
+
+/// How a command ended: well, not so well, or not at all.
+fn ended(well: Result<bool, run::Fault>) -> ExitCode {
+    match well {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tollgate-quota: {error}");
+            ExitCode::FAILURE
         }
     }
 }
@@ -99,7 +134,7 @@ impl From<Serve> for Setup {
     fn from(serve: Serve) -> Self {
         Self {
             config: serve.config,
-            db: serve.db,
+            database: serve.database.into(),
             listen: serve.listen,
             admin: serve.admin,
             insecure_no_auth: serve.insecure_no_auth,

@@ -19,6 +19,7 @@ pub struct Metrics {
     grants: Counter,
     grants_empty: Counter,
     expired: Counter,
+    closed: Counter,
     reloads: Counter,
     reloads_refused: Counter,
     sync_micros: Counter,
@@ -115,6 +116,11 @@ impl Metrics {
         self.expired.count(leases);
     }
 
+    /// Leases of gateways that were silent for a week.
+    pub fn closed(&self, leases: usize) {
+        self.closed.count(leases);
+    }
+
     /// A newer file, or one that could not be used.
     pub fn reloaded(&self, good: bool) {
         if good { self.reloads.add(1) } else { self.reloads_refused.add(1) }
@@ -147,6 +153,7 @@ impl Metrics {
         let rest = [
             ("charges_refused_total", "counter", "Charges with an amount or a budget that none has.", self.charges_refused.value()),
             ("leases_expired_total", "counter", "Leases of silent gateways that went to suspense.", self.expired.value()),
+            ("leases_closed_total", "counter", "Leases forgotten after a week; what was in suspense is charged.", self.closed.value()),
             ("reloads_total", "counter", "Newer customers.yaml files taken.", self.reloads.value()),
             ("reloads_refused_total", "counter", "Newer customers.yaml files with faults.", self.reloads_refused.value()),
             ("customers_good", "gauge", "Whether customers.yaml as it stands is in force.", books.faults.is_empty().into()),

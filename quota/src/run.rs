@@ -1,8 +1,14 @@
 //! The service from start to end.
 
 use std::{
-    env, error, fmt::Write as _, future::IntoFuture as _, io, net::SocketAddr, path::PathBuf,
-    sync::Arc, time::Duration,
+    env, error,
+    fmt::Write as _,
+    future::IntoFuture as _,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -13,9 +19,10 @@ use crate::{
     alert,
     auth::{self, Digest, Keys},
     clock::Clock,
-    lending, reload, serve,
+    customers::Book,
+    prune, reload, serve, silence,
     state::{Shared, State, Terms},
-    store::{Store, StoreError},
+    store::{Place, Store, StoreError},
 };
 
 /// What the command line says.
@@ -23,8 +30,8 @@ use crate::{
 pub struct Setup {
     /// `customers.yaml`.
     pub config: PathBuf,
-    /// The database file.
-    pub db: PathBuf,
+    /// The database.
+    pub database: Place,
     /// The gateway port.
     pub listen: SocketAddr,
     /// The admin port.
@@ -38,7 +45,7 @@ pub struct Setup {
 }
 
 /// Any reason not to start.
-type Fault = Box<dyn error::Error + Send + Sync>;
+pub type Fault = Box<dyn error::Error + Send + Sync>;
 
 /// Runs until it is told to end: by SIGTERM, or by Ctrl-C.
 ///
@@ -50,16 +57,9 @@ pub fn run(setup: Setup) -> Result<(), Fault> {
 }
 
 async fn serve(setup: Setup) -> Result<(), Fault> {
-    let (book, text) = reload::read(&setup.config).map_err(|faults| {
-        let mut text = format!("{} cannot be used:", setup.config.display());
-        for fault in faults {
-            let _ = write!(text, "\n  {fault}");
-        }
-        text
-    })?;
+    let (book, text) = customers(&setup.config)?;
     let gateway = gateway_key(setup.insecure_no_auth)?;
-    let store =
-        Store::open(&setup.db).await.map_err(|error| format!("{}: {error}", setup.db.display()))?;
+    let store = open(&setup.database).await?;
     let admin = admin_key(&store).await?;
     let clock = setup.now.map_or_else(Clock::default, Clock::set_to);
     let state = State::new(store, clock, Keys::new(gateway, admin), book);
@@ -71,6 +71,7 @@ async fn serve(setup: Setup) -> Result<(), Fault> {
     let tasks = [
         tokio::spawn(reload::watch(state.clone(), setup.config, text)),
         tokio::spawn(sweep(state.clone())),
+        tokio::spawn(prune(state.clone())),
         tokio::spawn(alert::run(state.clone())),
     ];
     let (end, ends) = watch::channel(());
@@ -92,6 +93,31 @@ async fn serve(setup: Setup) -> Result<(), Fault> {
     }
     state.store.close().await;
     Ok(())
+}
+
+/// The customers of a file, and its text.
+///
+/// # Errors
+///
+/// Returns all that is wrong with it.
+pub fn customers(file: &Path) -> Result<(Book, String), Fault> {
+    let read = reload::read(file).map_err(|faults| {
+        let mut text = format!("{} cannot be used:", file.display());
+        for fault in faults {
+            let _ = write!(text, "\n  {fault}");
+        }
+        text
+    })?;
+    Ok(read)
+}
+
+/// The database at a place.
+///
+/// # Errors
+///
+/// Returns why it cannot be used.
+pub async fn open(place: &Place) -> Result<Store, Fault> {
+    Ok(Store::open(place).await.map_err(|error| format!("{place}: {error}"))?)
 }
 
 fn port(
@@ -133,13 +159,24 @@ async fn sweep(state: Shared) {
 
 async fn swept(state: &State) -> Result<usize, StoreError> {
     let now_ms = state.clock.now_ms();
-    if !lending::any_expired(state.store.reader(), now_ms).await? {
+    if !silence::any_expired(state.store.reader(), now_ms).await? {
         return Ok(0);
     }
     let mut tx = state.store.begin().await?;
-    let leases = lending::expire(&mut tx, now_ms).await?;
+    let leases = silence::expire(&mut tx, now_ms).await?;
     tx.commit().await?;
     Ok(leases)
+}
+
+/// Forgets what is of no use any more, for as long as it is polled.
+async fn prune(state: Shared) {
+    loop {
+        match prune::prune(&state.store, state.clock.now_ms()).await {
+            Ok(leases) => state.metrics.closed(leases),
+            Err(error) => tracing::warn!(%error, "what is old could not be forgotten"),
+        }
+        tokio::time::sleep(PRUNE).await;
+    }
 }
 
 fn gateway_key(open: bool) -> Result<Option<Digest>, Fault> {
@@ -151,29 +188,32 @@ fn gateway_key(open: bool) -> Result<Option<Digest>, Fault> {
 }
 
 /// The digest of the admin token: of the one in the environment, else of the one made before, else
-/// of a new one, which is printed, once.
+/// of a new one, which is printed, once: by the replica that comes first.
 async fn admin_key(store: &Store) -> Result<Digest, Fault> {
     if let Some(token) = env::var(ADMIN).ok().filter(|token| !token.is_empty()) {
         return Ok(auth::digest(token));
     }
-    let mut tx = store.begin().await?;
-    let made = sqlx::query("SELECT value FROM setting WHERE name = 'admin_token_sha256'");
-    if let Some(row) = made.fetch_optional(&mut *tx).await? {
-        let stored: String = row.try_get(0)?;
-        return auth::unhex(&stored).ok_or_else(|| "the stored admin token is damaged".into());
-    }
     let token = auth::hex(&auth::random()?);
-    let digest = auth::digest(&token);
-    let insert = sqlx::query("INSERT INTO setting (name, value) VALUES ('admin_token_sha256', $1)");
-    insert.bind(auth::hex(&digest)).execute(&mut *tx).await?;
+    let mut tx = store.begin().await?;
+    let insert = sqlx::query(
+        "INSERT INTO setting (name, value) VALUES ('admin_token_sha256', $1) \
+         ON CONFLICT (name) DO NOTHING",
+    );
+    let made = insert.bind(auth::hex(&auth::digest(&token))).execute(&mut *tx).await?;
+    let kept = sqlx::query("SELECT value FROM setting WHERE name = 'admin_token_sha256'");
+    let kept: String = kept.fetch_one(&mut *tx).await?.try_get(0)?;
     tx.commit().await?;
-    println!("The admin token, shown this once: {token}");
-    Ok(digest)
+    if made.rows_affected() == 1 {
+        println!("The admin token, shown this once: {token}");
+    }
+    auth::unhex(&kept).ok_or_else(|| "the stored admin token is damaged".into())
 }
 
 const GATEWAY: &str = "TOLLGATE_GATEWAY_SECRET";
 const ADMIN: &str = "TOLLGATE_ADMIN_TOKEN";
 /// How often silent gateways are looked for. Nothing depends on it: suspense frees nothing.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often what is old is looked for, by each replica; one of them does it.
+const PRUNE: Duration = Duration::from_secs(60);
 /// How long answers under way may take at the end.
 const GRACE: Duration = Duration::from_secs(5);

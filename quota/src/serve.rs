@@ -81,7 +81,7 @@ fn garbage(refusal: Refusal) -> Response {
     let error = match refusal {
         Refusal::Shape(line, column) => format!("not an ask: line {line}, column {column}"),
         Refusal::Version => "`v` must be 1".to_owned(),
-        Refusal::Gateway => "`gateway` must be 1 to 512 bytes".to_owned(),
+        Refusal::Gateway => "`gateway` must be 1 to 512 bytes without NUL".to_owned(),
         Refusal::Sequence => "`seq` must be at least 1".to_owned(),
     };
     (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()

@@ -10,30 +10,32 @@ use tollgate::{
 use crate::{
     customers::{Book, Customer},
     lending,
-    store::{StoreError, Tx},
+    store::{Connection, StoreError, column},
 };
 
-/// The customer that the gateway asked for under `name`.
+/// The customers that a gateway asked for, each under the name it was asked for by.
 ///
 /// # Errors
 ///
 /// Returns an error if the database does.
 pub async fn of(
-    tx: &mut Tx,
+    db: &mut Connection,
     book: &Book,
-    customer: &Customer,
-    name: &str,
+    asked: &[(&str, &Customer)],
     now: Timestamp,
-) -> Result<Tenant, StoreError> {
-    let mut tenant = definition(book, customer, name, now);
-    for budget in &mut tenant.budgets {
-        let window = i64::try_from(budget.window.id).unwrap_or(0);
-        budget.used = lending::settled(&mut **tx, &budget.id, window).await?;
+) -> Result<Vec<Tenant>, StoreError> {
+    let tenants = asked.iter().map(|(name, customer)| definition(book, customer, name, now));
+    let mut tenants: Vec<_> = tenants.collect();
+    let key = |budget: &sync::Budget| (budget.id.clone(), column(budget.window.id));
+    let keys = tenants.iter().flat_map(|tenant| &tenant.budgets).map(key).collect();
+    let settled = lending::settled(db, keys).await?;
+    for budget in tenants.iter_mut().flat_map(|tenant| &mut tenant.budgets) {
+        budget.used = settled.get(&key(budget)).copied().unwrap_or(0);
     }
-    Ok(tenant)
+    Ok(tenants)
 }
 
-/// The same without what was used.
+/// One of them, without what was used.
 #[must_use]
 pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) -> Tenant {
     let plan = book.plan_of(customer, now);

@@ -10,7 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tollgate::{calendar::window_of, rule::Rule, sync::Unit};
+use tollgate::{
+    calendar::{Window, window_of},
+    rule::Rule,
+    sync::Unit,
+};
 
 use crate::{
     auth,
@@ -80,11 +84,16 @@ pub async fn usage(
 async fn seen(state: &Shared, book: &Book, customer: &Customer) -> Result<Seen, StoreError> {
     let now = state.clock.now();
     let plan = book.plan_of(customer, now);
+    let rules = book.rules_of(customer, now).into_iter();
+    let rules = rules.map(|rule| (rule, window_of(rule.cycle, &book.business.zone, now)));
+    let rules: Vec<_> = rules.collect();
+    let key = |rule: &Rule, window: &Window| (customer.budget_id(rule), window.id());
+    let keys = rules.iter().map(|(rule, window)| key(rule, window)).collect();
+    let mut db = state.store.reader().acquire().await?;
+    let settled = lending::settled(&mut db, keys).await?;
     let mut budgets = Vec::new();
-    for rule in book.rules_of(customer, now) {
-        let window = window_of(rule.cycle, &book.business.zone, now);
-        let id = customer.budget_id(rule);
-        let used = lending::settled(state.store.reader(), &id, window.id()).await?;
+    for (rule, window) in rules {
+        let used = settled.get(&key(rule, &window)).copied().unwrap_or(0);
         let own = plan.map_or("", |plan| &plan.unit_name);
         budgets.push(SeenBudget::new(rule, own, used, window.resets_at()));
     }

@@ -5,9 +5,10 @@
 //! can be written once only, by whichever replica comes first.
 
 use sha2::{Digest as _, Sha256};
-use sqlx::{Pool, Row as _, SqliteConnection};
+use sqlx::{Pool, Row as _};
 
-use crate::store::{Db, Store, StoreError};
+use crate::statement::Statement;
+use crate::store::{self, Connection, Db, Store, StoreError};
 
 use super::message::{Alert, Budget, Customer, Kind};
 
@@ -32,7 +33,7 @@ pub(crate) struct Reached<'a> {
 /// Only the highest goes out: who jumps over 80 % and 100 % at once gets one message. The lower
 /// one is kept as told.
 pub(crate) async fn put(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     reached: &Reached<'_>,
     channels: &[&str],
     now_ms: i64,
@@ -98,7 +99,7 @@ impl Reached<'_> {
 }
 
 async fn insert(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     reached: &Reached<'_>,
     alert: &Alert,
     now_ms: i64,
@@ -122,7 +123,7 @@ async fn insert(
 }
 
 async fn deliver(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     alert: &str,
     channel: &str,
     now_ms: i64,
@@ -165,43 +166,34 @@ pub(crate) async fn claim(
         return Ok(Vec::new());
     }
     let mut tx = store.begin().await?;
-    let due = sqlx::query(
-        "SELECT d.alert, d.attempts, d.next_ms, a.body FROM delivery AS d
-         JOIN alert_outbox AS a ON a.id = d.alert
-         WHERE d.state = 'due' AND d.next_ms <= $1 AND d.channel = $2 ORDER BY d.next_ms LIMIT $3",
-    )
-    .bind(now_ms)
-    .bind(channel)
-    .bind(AT_ONCE)
-    .fetch_all(&mut *tx)
-    .await?;
+    // What another replica is about to claim is passed over, not waited for.
+    let mut due = Statement::new(
+        "SELECT alert, attempts, (SELECT body FROM alert_outbox WHERE id = alert) AS body
+         FROM delivery WHERE state = 'due' AND next_ms <= ",
+    );
+    due.bind(now_ms).push(" AND channel = ").bind(channel);
+    due.push(" ORDER BY next_ms LIMIT ").bind(AT_ONCE).push(store::Kind::of(&tx).locking(true));
     let until_ms = now_ms.saturating_add(CLAIM_MS);
     let mut claims = Vec::new();
-    for row in due {
+    for row in due.query().fetch_all(&mut *tx).await? {
         let alert: String = row.try_get("alert")?;
-        let attempts: i64 = row.try_get("attempts")?;
-        // Of several that read the same row, one finds it as it was.
-        let done = sqlx::query(
-            "UPDATE delivery SET attempts = attempts + 1, next_ms = $1
-             WHERE alert = $2 AND channel = $3 AND state = 'due' AND attempts = $4 AND next_ms = $5",
+        let attempt = row.try_get::<i64, _>("attempts")?.saturating_add(1);
+        sqlx::query(
+            "UPDATE delivery SET attempts = $1, next_ms = $2 WHERE alert = $3 AND channel = $4",
         )
+        .bind(attempt)
         .bind(until_ms)
         .bind(&alert)
         .bind(channel)
-        .bind(attempts)
-        .bind(row.try_get::<i64, _>("next_ms")?)
         .execute(&mut *tx)
         .await?;
-        if done.rows_affected() == 1 {
-            let attempt = u32::try_from(attempts.saturating_add(1)).unwrap_or(u32::MAX);
-            claims.push(Claim {
-                alert,
-                channel: channel.to_owned(),
-                attempt,
-                until_ms,
-                body: row.try_get("body")?,
-            });
-        }
+        claims.push(Claim {
+            alert,
+            channel: channel.to_owned(),
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            until_ms,
+            body: row.try_get("body")?,
+        });
     }
     tx.commit().await?;
     Ok(claims)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 use tollgate::calendar::{Cycle, window_of};
 use tollgate::rule::Rule;
 use tollgate::sync::Unit;
@@ -15,7 +15,8 @@ use crate::customers::{self, Book};
 use crate::report::account;
 use crate::report::calendar::Days;
 use crate::report::text::{grouped, price, usd};
-use crate::store::StoreError;
+use crate::statement::Statement;
+use crate::store::{Connection, Kind, StoreError};
 
 /// What a transaction has booked.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,7 @@ pub struct Balance {
 ///
 /// Returns an error if the database cannot be written to: then nothing of the transaction holds.
 pub async fn raise(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     book: &Book,
     now: Timestamp,
     settled: &Settled,
@@ -62,7 +63,7 @@ pub async fn raise(
 }
 
 async fn budget(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     book: &Book,
     now: Timestamp,
     (customer, rule): (&customers::Customer, &Rule),
@@ -93,7 +94,7 @@ async fn budget(
 
 /// A customer without revenue is no news: the page shows it, at −100 %, from its first call on.
 async fn margin(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     book: &Book,
     now: Timestamp,
     customer: &customers::Customer,
@@ -106,6 +107,10 @@ async fn margin(
     if limit == 0 || book.alerts.margin == 0 {
         return Ok(());
     }
+    // Of two that book calls of one customer at once, the later one is to see the sum of both.
+    let mut alone = Statement::new("SELECT 1 FROM standing WHERE customer = ");
+    alone.bind(&customer.id).push(" ORDER BY since_ms").push(Kind::of(db).locking(false));
+    alone.query().fetch_all(&mut *db).await?;
     let cost = sqlx::query(
         "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost FROM hourly
          WHERE customer = $1 AND hour >= $2",

@@ -12,7 +12,7 @@ use crate::customers::Book;
 use crate::report::calendar::Days;
 use crate::report::costs::Name;
 use crate::state::State;
-use crate::store::Store;
+use crate::store::{Place, Store};
 
 /// The customers of the article, and one with a name that would be markup.
 const CUSTOMERS: &str = r#"
@@ -37,7 +37,7 @@ async fn service(test: &str) -> State {
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
-    let store = Store::open(&path).await.unwrap();
+    let store = Store::open(&Place::File(path)).await.unwrap();
     let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
     let book = Book::parse(CUSTOMERS).unwrap();
     State::new(store, Clock::set_to(now), Keys::new(None, digest("token")), book)

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 use tollgate::calendar::timestamp;
 
 use super::calendar::Days;
 use super::costs::Sums;
 use super::margin::{self, Prices};
 use crate::customers::{Book, Customer};
-use crate::store::StoreError;
+use crate::store::{Connection, Record, StoreError};
 
 /// A customer.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ pub(crate) struct Account {
 
 /// Every customer of the book.
 pub(crate) async fn accounts(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     book: &Book,
     now: Timestamp,
 ) -> Result<Vec<Account>, StoreError> {
@@ -48,7 +48,7 @@ pub(crate) async fn accounts(
 
 /// One customer.
 pub(crate) async fn account(
-    db: &mut SqliteConnection,
+    db: &mut Connection,
     book: &Book,
     customer: &Customer,
     now: Timestamp,
@@ -60,7 +60,7 @@ pub(crate) async fn account(
 }
 
 /// What was paid from when on, as the database remembers it.
-fn since(row: &sqlx::sqlite::SqliteRow, book: &Book) -> Result<(Date, u64), StoreError> {
+fn since(row: &Record, book: &Book) -> Result<(Date, u64), StoreError> {
     let (since_ms, revenue): (i64, i64) = (row.try_get("since_ms")?, row.try_get("revenue")?);
     let from = timestamp(since_ms).to_zoned_datetime(book.business.zone.clone()).date();
     let from = if since_ms == 0 { Date::MIN } else { from };

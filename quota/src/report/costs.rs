@@ -5,10 +5,11 @@
 //! an error there, not a wrong number.
 
 use serde::Serialize;
-use sqlx::{Pool, QueryBuilder, Row, sqlite::SqliteRow};
+use sqlx::{Pool, Row};
 
 use super::calendar::Stretch;
-use crate::store::{Db, StoreError};
+use crate::statement::Statement;
+use crate::store::{Db, Record, StoreError};
 
 /// A name that calls are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,15 +99,15 @@ pub(crate) async fn lines(
     if question.stretches.is_empty() {
         return Ok(Vec::new());
     }
-    let mut query = QueryBuilder::new("");
+    let mut query = Statement::new("");
     group(&mut query, question);
     query.push(" ORDER BY at, cost DESC");
     for name in question.by {
         query.push(", ").push(name.column());
     }
-    query.push(" LIMIT ").push_bind(question.limit);
-    query.push(" OFFSET ").push_bind(question.offset);
-    let rows = query.build().fetch_all(pool).await?;
+    query.push(" LIMIT ").bind(question.limit);
+    query.push(" OFFSET ").bind(question.offset);
+    let rows = query.query().fetch_all(pool).await?;
     rows.iter().map(|row| line(row, question.by)).collect()
 }
 
@@ -118,19 +119,19 @@ pub(crate) async fn whole(
     if question.stretches.is_empty() {
         return Ok((0, Sums::default()));
     }
-    let mut query = QueryBuilder::new("SELECT COUNT(*) AS lines");
+    let mut query = Statement::new("SELECT COUNT(*) AS lines");
     for column in SUMS {
         query.push(format_args!(", CAST(COALESCE(SUM({column}), 0) AS BIGINT) AS {column}"));
     }
     query.push(" FROM (");
     group(&mut query, question);
     query.push(") AS grouped");
-    let row = query.build().fetch_one(pool).await?;
+    let row = query.query().fetch_one(pool).await?;
     Ok((row.try_get("lines")?, sums(&row)?))
 }
 
 /// Adds the statement that groups and sums.
-fn group(query: &mut QueryBuilder<Db>, question: &Question<'_>) {
+fn group(query: &mut Statement, question: &Question<'_>) {
     query.push("WITH s(at, start, stop) AS (VALUES ");
     for (at, stretch) in (0_i64..).zip(question.stretches) {
         // Numbers of our own, written out: databases bound the number of parameters.
@@ -147,7 +148,7 @@ fn group(query: &mut QueryBuilder<Db>, question: &Question<'_>) {
     // The stretches come first, so that each is one range of the key.
     query.push(" FROM s CROSS JOIN hourly AS t WHERE t.hour >= s.start AND t.hour < s.stop");
     for (name, value) in question.only {
-        query.push(format_args!(" AND t.{} = ", name.column())).push_bind(value.clone());
+        query.push(format_args!(" AND t.{} = ", name.column())).bind(value.clone());
     }
     query.push(" GROUP BY s.at");
     for name in question.by {
@@ -155,7 +156,7 @@ fn group(query: &mut QueryBuilder<Db>, question: &Question<'_>) {
     }
 }
 
-fn line(row: &SqliteRow, by: &[Name]) -> Result<Line, StoreError> {
+fn line(row: &Record, by: &[Name]) -> Result<Line, StoreError> {
     let names = by.iter().map(|name| row.try_get(name.column()));
     Ok(Line {
         at: usize::try_from(row.try_get::<i64, _>("at")?).unwrap_or(usize::MAX),
@@ -164,7 +165,7 @@ fn line(row: &SqliteRow, by: &[Name]) -> Result<Line, StoreError> {
     })
 }
 
-fn sums(row: &SqliteRow) -> Result<Sums, StoreError> {
+fn sums(row: &Record) -> Result<Sums, StoreError> {
     Ok(Sums {
         calls: row.try_get("calls")?,
         refused: row.try_get("refused")?,

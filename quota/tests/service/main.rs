@@ -4,6 +4,10 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a wrong sum fails a test, and bills nobody")]
 
 mod documents;
+mod faults;
+mod postgres;
 mod program;
+mod reconcile;
+mod replicas;
 mod support;
 mod sync;

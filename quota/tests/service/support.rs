@@ -1,4 +1,6 @@
 //! The real service on free ports, with a database of its own, and what it is asked.
+//!
+//! The database is SQLite's, or, where `ON_POSTGRES` holds the address of a server, one on that.
 
 use std::{
     env, fs,
@@ -11,7 +13,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+use sqlx::{AnyConnection, Connection as _};
 
 /// A running service. It is killed when it goes out of scope; its files are left for a look.
 pub(crate) struct Service {
@@ -38,23 +40,36 @@ impl Said {
 impl Service {
     /// Starts one with these customers.
     pub(crate) fn start(customers: &str, arguments: &[&str]) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        let dir = dir.join(format!("{}-{number}", std::process::id()));
-        fs::create_dir_all(&dir).unwrap();
+        let (dir, number) = new_dir();
+        let database = env::var(ON_POSTGRES).map_or_else(
+            |_| format!("sqlite:{}", dir.join("tollgate.db").display()),
+            |server| new_database(&server, &format!("t{}_{number}", std::process::id())),
+        );
+        Self::start_anew(dir, customers, &database, arguments)
+    }
+
+    /// Starts one with these customers on this database.
+    pub(crate) fn start_on(customers: &str, database: &str, arguments: &[&str]) -> Self {
+        Self::start_anew(new_dir().0, customers, database, arguments)
+    }
+
+    fn start_anew(dir: PathBuf, customers: &str, database: &str, arguments: &[&str]) -> Self {
         fs::write(dir.join("customers.yaml"), customers).unwrap();
+        fs::write(dir.join("database"), database).unwrap();
         Self::start_in(dir, arguments)
     }
 
     /// Starts one on the files of another.
     pub(crate) fn start_in(dir: PathBuf, arguments: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_tollgate-quota"))
+        // Files that may not grow are an error to it then, not its end.
+        let mut process = Command::new("sh")
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""])
+            .arg(env!("CARGO_BIN_EXE_tollgate-quota"))
             .arg("serve")
             .arg("--config")
             .arg(dir.join("customers.yaml"))
-            .arg("--db")
-            .arg(dir.join("tollgate.db"))
+            .arg("--database")
+            .arg(fs::read_to_string(dir.join("database")).unwrap())
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(arguments)
             .env("TOLLGATE_GATEWAY_SECRET", "gate")
@@ -64,7 +79,8 @@ impl Service {
             .unwrap();
         let mut lines =
             BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
-        let ready = lines.find(|line| line.contains("ready")).expect("the service does not start");
+        let ready =
+            lines.find(|line| line.contains("gateways=")).expect("the service does not start");
         let address = |name| {
             let word = ready.split(' ').find_map(|word| word.strip_prefix(name)).unwrap();
             format!("http://{word}")
@@ -94,14 +110,22 @@ impl Service {
         &self.gateways
     }
 
+    /// Another replica on the same database.
+    pub(crate) fn replica(&self, arguments: &[&str]) -> Self {
+        Self::start_in(self.dir.clone(), arguments)
+    }
+
     /// What a query of one number finds.
     pub(crate) fn number(&self, sql: &'static str) -> i64 {
-        let options = SqliteConnectOptions::new().filename(self.dir.join("tollgate.db"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let mut db = options.read_only(true).connect().await.unwrap();
-            sqlx::query_scalar(sql).fetch_one(&mut db).await.unwrap()
-        })
+        self.try_number(sql).unwrap()
+    }
+
+    /// The same, or nothing while the database is away.
+    pub(crate) fn try_number(&self, sql: &'static str) -> Option<i64> {
+        let url = fs::read_to_string(self.dir.join("database")).unwrap();
+        // Sums of whole numbers are of another type in PostgreSQL.
+        let sql = format!("SELECT CAST(({sql}) AS BIGINT)");
+        with(&url, async |db| sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(db).await)
     }
 
     pub(crate) fn rewrite(&self, customers: &str) {
@@ -115,6 +139,49 @@ impl Drop for Service {
         let _ = self.process.wait();
     }
 }
+
+/// A new directory, and its number.
+fn new_dir() -> (PathBuf, u64) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let dir = dir.join(format!("{}-{number}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    (dir, number)
+}
+
+/// A new database on a server.
+pub(crate) fn new_database(server: &str, name: &str) -> String {
+    let create = format!("CREATE DATABASE {name}");
+    with(&format!("{server}/postgres"), async |db| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(db).await
+    });
+    format!("{server}/{name}")
+}
+
+/// Does something with a connection of its own; nothing comes of it while the database is away.
+pub(crate) fn with<T>(
+    url: &str,
+    what: impl AsyncFnOnce(&mut AnyConnection) -> Result<T, sqlx::Error>,
+) -> Option<T> {
+    sqlx::any::install_default_drivers();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let done = runtime.block_on(async { what(&mut AnyConnection::connect(url).await?).await });
+    match done {
+        Ok(done) => Some(done),
+        Err(sqlx::Error::Io(_)) => None,
+        // It is ending, or starting.
+        Err(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| code.starts_with("57")) =>
+        {
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The environment variable with the address of the server on which databases are made.
+pub(crate) const ON_POSTGRES: &str = "TOLLGATE_TEST_POSTGRES";
 
 /// Asks once; `None` where there was no answer.
 pub(crate) fn try_send(url: &str, secret: &str, body: Option<&[u8]>) -> Option<Said> {

@@ -1,0 +1,87 @@
+//! Statements that are put together: of text of our own and of values, which are bound.
+//!
+//! sqlx's builder writes `?` for a value where the kind of database is open; PostgreSQL takes only
+//! `$1`, and SQLite takes both.
+
+use std::fmt::{Display, Write as _};
+
+use sqlx::{
+    Arguments as _, AssertSqlSafe, Encode, Type,
+    any::AnyArguments,
+    query::{Query, QueryScalar},
+};
+
+use crate::store::Db;
+
+/// A statement in the making. What is pushed as text is never foreign.
+#[derive(Default)]
+pub(crate) struct Statement {
+    sql: String,
+    values: AnyArguments,
+}
+
+impl Statement {
+    /// A statement that begins with this text.
+    pub(crate) fn new(sql: &str) -> Self {
+        Self { sql: sql.to_owned(), ..Self::default() }
+    }
+
+    /// Adds text.
+    pub(crate) fn push(&mut self, sql: impl Display) -> &mut Self {
+        // A String takes whatever is written to it.
+        let _ = write!(self.sql, "{sql}");
+        self
+    }
+
+    /// Adds a value.
+    pub(crate) fn bind<'v>(&mut self, value: impl Encode<'v, Db> + Type<Db>) -> &mut Self {
+        // Texts and whole numbers are always taken; the database refuses a value that is missing.
+        let _ = self.values.add(value);
+        let number = self.values.len();
+        self.push(format_args!("${number}"))
+    }
+
+    /// Adds `VALUES` and a row for each item.
+    pub(crate) fn rows<T>(
+        &mut self,
+        items: impl IntoIterator<Item = T>,
+        mut row: impl FnMut(&mut Row<'_>, T),
+    ) -> &mut Self {
+        for (at, item) in items.into_iter().enumerate() {
+            self.push(if at == 0 { "VALUES (" } else { ", (" });
+            row(&mut Row { statement: self, is_first: true }, item);
+            self.push(")");
+        }
+        self
+    }
+
+    /// The whole.
+    pub(crate) fn query(self) -> Query<'static, Db, AnyArguments> {
+        sqlx::query_with(AssertSqlSafe(self.sql), self.values)
+    }
+
+    /// The whole, of which one column is wanted.
+    pub(crate) fn scalar<O>(self) -> QueryScalar<'static, Db, O, AnyArguments>
+    where
+        (O,): for<'r> sqlx::FromRow<'r, crate::store::Record>,
+    {
+        sqlx::query_scalar_with(AssertSqlSafe(self.sql), self.values)
+    }
+}
+
+/// One row of values.
+pub(crate) struct Row<'a> {
+    statement: &'a mut Statement,
+    is_first: bool,
+}
+
+impl Row<'_> {
+    /// Adds a value.
+    pub(crate) fn bind<'v>(&mut self, value: impl Encode<'v, Db> + Type<Db>) -> &mut Self {
+        if !std::mem::take(&mut self.is_first) {
+            self.statement.push(", ");
+        }
+        self.statement.bind(value);
+        self
+    }
+}

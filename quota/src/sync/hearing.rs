@@ -1,0 +1,169 @@
+//! What one ask leads to: rows booked, leases settled, given back and lent, customers looked up.
+//!
+//! Rows are locked in one order, whatever the ask holds: the reporter's, the ledger's, those of the
+//! hourly totals, the balances, then what follows from them. So no two transactions wait for each
+//! other, and none has to be tried again.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tollgate::{
+    calendar::window_of,
+    rule::Rule,
+    sync::{Answer, Ask, Charge, Grant, VERSION, Want},
+};
+
+use super::is_name;
+use crate::{
+    acquaintance::News,
+    alert,
+    call::{Call, MAX_AMOUNT},
+    customers::{Book, Customer},
+    ledger::{self, Booked, Charged, Report},
+    lending::{Key, Lending},
+    state::State,
+    store::{StoreError, Tx, column},
+    tenant,
+};
+
+/// One ask, and what is needed to answer it.
+pub(super) struct Hearing<'a> {
+    pub(super) state: &'a State,
+    pub(super) ask: &'a Ask,
+    pub(super) book: &'a Book,
+    pub(super) now: Timestamp,
+    pub(super) node: &'a str,
+}
+
+/// The calls of an ask that can be read, and what each takes.
+type Calls<'a> = Vec<(Call, Vec<&'a Charge>)>;
+
+impl Hearing<'_> {
+    pub(super) async fn answer(&self, tx: &mut Tx, news: &News) -> Result<Answer, StoreError> {
+        let calls = self.calls();
+        let booked = self.book_calls(tx, &calls).await?;
+        let (gateway, keys) = (&self.ask.gateway, self.keys(&calls));
+        let mut lending = Lending::open(tx, gateway, keys, |budget| self.limit(budget)).await?;
+        let charged = charge(&mut lending, &calls, &booked);
+        ledger::charge(tx, &charged).await?;
+        alert::raise(tx, self.book, self.now, &lending.settled(booked.spent)).await?;
+        self.take_back(&mut lending);
+        let grants = self.ask.wants.iter().map(|want| self.grant(&mut lending, want)).collect();
+        let lease_ms = self.state.terms.admit_ms.saturating_add(self.state.terms.settle_ms);
+        lending.save(tx, self.now.as_millisecond().saturating_add(column(lease_ms))).await?;
+        let answer = Answer { v: VERSION, seq: self.ask.seq, grants, ..Answer::default() };
+        self.look_up(tx, news, answer).await
+    }
+
+    /// The calls that can be read, and of what they take what can be taken.
+    fn calls(&self) -> Calls<'_> {
+        let is_sound = |charge: &&Charge| {
+            let sound = is_name(&charge.budget) && charge.amount <= MAX_AMOUNT;
+            if !sound {
+                self.state.metrics.charge_refused();
+            }
+            sound
+        };
+        let calls = self.ask.rows.iter().filter_map(|row| {
+            Some((Call::read(&row.call)?, row.charges.iter().filter(is_sound).collect()))
+        });
+        calls.collect()
+    }
+
+    async fn book_calls(&self, tx: &mut Tx, calls: &Calls<'_>) -> Result<Booked, StoreError> {
+        let report = Report {
+            book: self.book,
+            gateway: &self.ask.gateway,
+            node: self.node,
+            now_ms: self.now.as_millisecond(),
+        };
+        let booked = ledger::book(tx, report, calls.iter().map(|(call, _)| call)).await?;
+        self.state.metrics.booked(self.ask.rows.len(), calls.len(), booked.fresh.len());
+        Ok(booked)
+    }
+
+    /// All balances that this ask may change.
+    fn keys(&self, calls: &Calls<'_>) -> BTreeSet<Key> {
+        let charges = calls.iter().flat_map(|(_, charges)| charges);
+        let charges = charges.map(|charge| (charge.budget.clone(), column(charge.window)));
+        let returns = self.ask.returns.iter().filter(|back| is_name(&back.budget));
+        let returns = returns.map(|back| (back.budget.clone(), column(back.window)));
+        let wants = self.ask.wants.iter().filter_map(|want| self.wanted(want));
+        charges.chain(returns).chain(wants.map(|(key, ..)| key)).collect()
+    }
+
+    /// What is wanted: the balance of the current window, whose it is, and by which rule.
+    fn wanted(&self, want: &Want) -> Option<(Key, &Customer, &Rule)> {
+        let (customer, rule) = self.book.budget(&want.budget, self.now)?;
+        let window = window_of(rule.cycle, &self.book.business.zone, self.now).id();
+        Some(((want.budget.clone(), window), customer, rule))
+    }
+
+    fn take_back(&self, lending: &mut Lending<'_>) {
+        for back in &self.ask.returns {
+            let key = (back.budget.clone(), column(back.window));
+            if let Some(account) = lending.accounts.get_mut(&key) {
+                account.named = true;
+                account.pool.give_back(&mut account.lease, back.amount);
+            }
+        }
+    }
+
+    fn grant(&self, lending: &mut Lending<'_>, want: &Want) -> Grant {
+        let nothing = Grant {
+            budget: want.budget.clone(),
+            window: want.window,
+            admit_ms: self.state.terms.admit_ms,
+            ..Grant::default()
+        };
+        let Some((key, customer, _)) = self.wanted(want) else { return nothing };
+        let Some(account) = lending.accounts.get_mut(&key) else { return nothing };
+        account.named = true;
+        account.pool.revive(&mut account.lease);
+        let (need, want) = if customer.suspended { (0, 0) } else { (want.need, want.want) };
+        let amount = account.pool.grant(&mut account.lease, need, want);
+        let window = u64::try_from(key.1).unwrap_or(0);
+        Grant { window, amount, left: account.pool.free(), ..nothing }
+    }
+
+    /// Adds the customers that were asked for, and those that have changed.
+    async fn look_up(
+        &self,
+        tx: &mut Tx,
+        news: &News,
+        mut answer: Answer,
+    ) -> Result<Answer, StoreError> {
+        let mut names: BTreeSet<_> = self.ask.tenants.iter().map(String::as_str).collect();
+        names.extend(news.names.iter().map(String::as_str));
+        let mut known = Vec::new();
+        for name in names.into_iter().take(MAX_NAMES) {
+            match self.book.find(name) {
+                Some(customer) => known.push((name, customer)),
+                None => answer.unknown.push(name.to_owned()),
+            }
+        }
+        answer.tenants = tenant::of(tx, self.book, &known, self.now).await?;
+        Ok(answer)
+    }
+
+    fn limit(&self, budget: &str) -> u64 {
+        self.book.budget(budget, self.now).map_or(0, |(_, rule)| rule.limit)
+    }
+}
+
+/// Settles what the calls take that were not known before.
+fn charge(lending: &mut Lending<'_>, calls: &Calls<'_>, booked: &Booked) -> Charged {
+    let mut fresh: BTreeSet<_> = booked.fresh.iter().map(String::as_str).collect();
+    let mut charged = Charged::default();
+    // An id that stands twice in one ask counts once.
+    for (call, charges) in calls.iter().filter(|(call, _)| fresh.remove(call.id.as_str())) {
+        for charge in charges {
+            let key = (charge.budget.clone(), column(charge.window));
+            lending.settle(&call.id, &key, (charge.amount, charge.beyond), &mut charged);
+        }
+    }
+    charged
+}
+
+/// Names that are looked up in one ask; the others get no answer, and are asked for again.
+const MAX_NAMES: usize = 1_000;
