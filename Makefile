@@ -66,7 +66,7 @@ check: components $(RUFF) ## format, lints, core without host, documentation, de
 	@$(STAGE) "dependencies" scripts/deny.sh $(CARGO_DENY_VERSION)
 
 .PHONY: test
-test: wasm quota $(VENV) $(ENVOY_READY) browser ## everything: unit tests, the real Envoy, the demo, recordings
+test: wasm quota $(VENV) $(ENVOY_READY) browser postgres ## everything: unit tests, the real Envoy, the demo, recordings
 	@$(STAGE) "tests" $(CARGO) test --locked --workspace
 	@$(STAGE) "benchmarks as tests" $(CARGO) test --locked --package tollgate --benches
 	@$(STAGE) "tests as shipped" $(CARGO) test --locked --package tollgate --profile testrelease
@@ -125,6 +125,13 @@ components:
 browser:
 	@command -v chromedriver >/dev/null || { [ "$$(id -u)" -ne 0 ] && echo "no chromedriver: the page is not tested"; } \
 		|| scripts/apt.sh "the page of the quota service is tested in Chromium" chromium chromium-driver
+
+# The tests start a PostgreSQL of their own. Without root and without one, those tests are skipped.
+.PHONY: postgres
+postgres:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null \
+		|| { [ "$$(id -u)" -ne 0 ] && echo "no PostgreSQL: the quota service is not tested on it"; } \
+		|| scripts/apt.sh "the quota service is tested on PostgreSQL" postgresql
 
 .PHONY: validate
 validate: wasm $(VENV) $(ENVOY_READY)

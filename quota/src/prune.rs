@@ -30,10 +30,13 @@ pub async fn prune(store: &Store, now_ms: i64) -> Result<usize, StoreError> {
     reporters.bind(silent_ms).execute(&mut *tx).await?;
     let told_ms = now_ms.saturating_sub(TOLD_MS);
     let deliveries = sqlx::query(
-        "DELETE FROM delivery WHERE alert IN (SELECT id FROM alert_outbox WHERE created_ms <= $1)",
+        "DELETE FROM delivery WHERE alert IN \
+         (SELECT id FROM alert_outbox WHERE created_ms <= $1 AND window_start > 0)",
     );
     deliveries.bind(told_ms).execute(&mut *tx).await?;
-    let alerts = sqlx::query("DELETE FROM alert_outbox WHERE created_ms <= $1");
+    // What counts once and for ever, from 1970 on, is told once and for ever.
+    let alerts =
+        sqlx::query("DELETE FROM alert_outbox WHERE created_ms <= $1 AND window_start > 0");
     alerts.bind(told_ms).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(closed)

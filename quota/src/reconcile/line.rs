@@ -14,7 +14,7 @@ pub enum Found {
 }
 
 /// Finds the call in a line. It is looked for under `call` and `tollgate_call`, then under every
-/// other key, to a depth of four; as text, as Envoy writes it, or as an object.
+/// other key, to a depth of six; as text, as Envoy writes it, or as an object.
 #[must_use]
 pub fn find(line: &str) -> Found {
     if line.trim().is_empty() {
@@ -56,7 +56,7 @@ fn is_call(fields: &serde_json::Map<String, Value>) -> bool {
 }
 
 /// How deep a call may stand in a line: log formats nest a level or two.
-const DEPTH: usize = 4;
+const DEPTH: usize = 6;
 
 #[cfg(test)]
 mod tests {

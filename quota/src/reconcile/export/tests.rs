@@ -85,7 +85,7 @@ fn faults_name_line_and_field() {
         (openai("1795478400", "1795999999"),                      1,  "data[0]"),
         (openai("1000", "-1"),                                    6,  "data[0].results[0]"),
         (openai("\"start_time\": 1795392000, ", ""),              9,  "data[0]"),
-        (openai("usage.completions", "usage.unheard"),            5,  "data[0].results[0]"),
+        (openai("usage.completions", "usage.unheard"),            5,  "data[0].results[0].object"),
         (anthropic("\"output_tokens\": 5", "\"output_tokens\": \"5\""), 4, "data[0].results[0].output_tokens"),
         (anthropic("2026-11-24T00:00:00Z", "soon"),               3,  "data[0].ending_at"),
         (csv(&format!("{HEADER}2026-11-23,gpt-5,1.5,2\n")),       2,  "input_tokens"),
