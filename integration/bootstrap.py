@@ -36,6 +36,8 @@ class Route:
     prefix: str = "/"
     answer: str | None = None
     """What Envoy answers itself, at once; it then needs no cluster."""
+    retry_on: str | None = None
+    """After which failures Envoy sends the request once more."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,8 @@ def _virtual_hosts(setup: Setup) -> list[dict[str, Any]]:
         rule: dict[str, Any] = {"match": {"prefix": route.prefix}}
         if route.answer is None:
             rule["route"] = {"cluster": route.cluster, "timeout": "0s"}
+            if route.retry_on is not None:
+                rule["route"]["retry_policy"] = {"retry_on": route.retry_on, "num_retries": 1}
         else:
             rule["direct_response"] = {"status": 200, "body": {"inline_string": route.answer}}
         hosts.setdefault(route.host, []).append(rule)
