@@ -41,7 +41,9 @@ impl Basis<'_> {
                 if usage.input_tokens() == 0 {
                     usage.add(Unit::Input, self.rates.prompt.tokens(self.said.bytes));
                 }
-                usage.add(Unit::Output, written.saturating_sub(usage.output_tokens()));
+                if !seen.prompt_unknown {
+                    usage.add(Unit::Output, written.saturating_sub(usage.output_tokens()));
+                }
             }
         }
         Reported { usage, ..seen }
@@ -184,6 +186,15 @@ mod tests {
     fn an_answer_that_cannot_be_read_is_not_free() {
         let evidence = Evidence { unread_bytes: 301, ..Evidence::default() };
         assert_eq!(basis(&said(4, None)).answered(&evidence).usage.output_tokens(), 151);
+    }
+
+    #[test]
+    fn a_prompt_that_is_not_told_is_estimated_and_the_rest_is_kept() {
+        let usage = Usage::default().with(Unit::Output, 3);
+        let reported = Some(Reported { usage, prompt_unknown: true, ..Reported::default() });
+        let evidence = Evidence { reported, text_bytes: 400, ..Evidence::default() };
+        let usage = basis(&said(100, None)).answered(&evidence).usage;
+        assert_eq!((usage.input_tokens(), usage.output_tokens()), (25, 3));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct Reported {
     pub partial: bool,
     /// What the provider itself says that the call cost.
     pub provider_cost: Option<NanoUsd>,
+    /// Whether it does not say how long the prompt was, and says all else.
+    pub prompt_unknown: bool,
 }
 
 impl Reported {

@@ -10,7 +10,7 @@ use super::dialect::{
     STATUS, Seen, TIER, USAGE,
 };
 use super::frames::{Frames, Part};
-use super::{Api, Reported, anthropic, cost};
+use super::{Api, Reported, anthropic, cost, google};
 use crate::coding::{Decoder as Coded, Fault, Pool};
 use crate::json::{Found, Scanner, Spec};
 use crate::sse::{Decoder, Piece};
@@ -229,7 +229,8 @@ impl Answer {
         let mut notes = self.body.notes;
         notes.trouble = self.coded.fault().map(Trouble::Coding).or(notes.trouble);
         let object = notes.usage();
-        let seen = Seen { usage: &object, kept: &notes.kept, provider };
+        let model = notes.model.as_deref().unwrap_or_default();
+        let seen = Seen { usage: &object, kept: &notes.kept, provider, model };
         let reported = (self.dialect.read)(&seen);
         let word = |key: &&str| object.get(key)?.as_str().map(str::to_owned);
         let inconsistent =
@@ -252,10 +253,13 @@ impl Answer {
         };
         let cut = (whole && open && reported.is_none()).then_some(Trouble::Cut);
         let unread = matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Coding(_)));
-        let pending = matches!(notes.status.as_deref(), Some("queued" | "in_progress"));
+        let unfinished = matches!(notes.status.as_deref(), Some("queued" | "in_progress"));
         Evidence {
-            is_final: reported.is_some() && is_whole,
-            service_tier: notes.tier.or_else(|| TIERS.iter().find_map(word)),
+            is_final: reported.as_ref().is_some_and(|known| !known.prompt_unknown) && is_whole,
+            service_tier: notes
+                .tier
+                .or_else(|| TIERS.iter().find_map(word))
+                .or(google::traffic(&object)),
             speed: word(&"speed"),
             geo: word(&"inference_geo"),
             search_context: word(&"search_context_size"),
@@ -263,7 +267,7 @@ impl Answer {
             model: notes.model,
             reported,
             told_again: notes.id.filter(|_| notes.again),
-            pending,
+            pending: notes.again && unfinished,
             text_bytes: notes.text_bytes,
             unread_bytes: if unread { self.bytes } else { 0 },
             error: notes.error,

@@ -45,6 +45,8 @@ pub enum Api {
     GeminiCountTokens,
     /// `POST …/interactions`.
     GeminiInteractions,
+    /// `GET …/interactions/{id}`: what became of an interaction.
+    GeminiInteractionPoll,
     /// `POST …/models/{model}:predict`, `:predictLongRunning`.
     VertexPredict,
     /// `POST …/publishers/anthropic/models/{model}:rawPredict`, `:streamRawPredict`.
@@ -104,7 +106,7 @@ pub enum Shape {
 
 impl Api {
     /// Every call, in the order of declaration.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 41] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
@@ -126,6 +128,7 @@ impl Api {
         Self::GeminiEmbed,
         Self::GeminiCountTokens,
         Self::GeminiInteractions,
+        Self::GeminiInteractionPoll,
         Self::VertexPredict,
         Self::VertexAnthropic,
         Self::VertexOpenAi,
@@ -169,7 +172,7 @@ impl Api {
             Self::GeminiStream => "gemini.streamGenerateContent",
             Self::GeminiEmbed => "gemini.embed",
             Self::GeminiCountTokens => "gemini.countTokens",
-            Self::GeminiInteractions => "gemini.interactions",
+            Self::GeminiInteractions | Self::GeminiInteractionPoll => "gemini.interactions",
             Self::VertexPredict => "vertex.predict",
             Self::VertexAnthropic | Self::VertexOpenAi => "vertex.rawPredict",
             Self::BedrockConverse => "bedrock.converse",
@@ -204,6 +207,7 @@ impl Api {
             | Self::GeminiEmbed
             | Self::GeminiCountTokens
             | Self::GeminiInteractions
+            | Self::GeminiInteractionPoll
             | Self::VertexPredict => Shape::Google,
             Self::BedrockConverse
             | Self::BedrockConverseStream
@@ -264,7 +268,7 @@ impl Api {
     /// Whether it asks what became of an earlier call, and starts no work of its own.
     #[must_use]
     pub const fn is_poll(self) -> bool {
-        matches!(self, Self::OpenAiResponsePoll | Self::OpenAiRunPoll)
+        matches!(self, Self::OpenAiResponsePoll | Self::OpenAiRunPoll | Self::GeminiInteractionPoll)
     }
 
     /// Whether its answer is a stream, whatever the body of the request says.

@@ -60,7 +60,7 @@ fn rounded(number: f64) -> Option<i128> {
 }
 
 /// More tokens than any one call can have: a thousand times the largest context there is.
-const MOST: u64 = 10_000_000_000;
+pub(super) const MOST: u64 = 10_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::count::read;
 use super::{Api, Reported};
 use super::{anthropic, bedrock, cohere, google, local, openai, responses};
 use crate::json::{How, Pick};
@@ -35,6 +36,8 @@ pub(super) const AGAIN: Pick = 10;
 pub(super) const FIELD: Pick = 16;
 /// From here on: places where values are counted.
 pub(super) const COUNT: Pick = 64;
+/// From here on: places whose numbers are summed.
+pub(super) const SUM: Pick = 80;
 /// From here on: places where words are counted, each for itself.
 pub(super) const KIND: Pick = 96;
 
@@ -103,7 +106,7 @@ impl Api {
             Self::AnthropicMessages | Self::VertexAnthropic => &anthropic::MESSAGES,
             Self::GeminiGenerate | Self::GeminiStream => &google::GENERATE,
             Self::GeminiEmbed => &google::EMBED,
-            Self::GeminiInteractions => &google::INTERACTIONS,
+            Self::GeminiInteractions | Self::GeminiInteractionPoll => &google::INTERACTIONS,
             Self::VertexPredict => &google::PREDICT,
             Self::BedrockConverse | Self::BedrockConverseStream => &bedrock::CONVERSE,
             Self::BedrockInvoke => &bedrock::INVOKE,
@@ -133,6 +136,8 @@ pub(super) struct Seen<'a> {
     pub(super) usage: &'a Value,
     pub(super) kept: &'a Kept,
     pub(super) provider: &'a str,
+    /// The model that answered; empty where the answer names none.
+    pub(super) model: &'a str,
 }
 
 /// What an answer, or an event of it, has said beside its usage object.
@@ -149,9 +154,14 @@ impl Kept {
         self.fields.iter().find(|(own, _)| *own == pick).map(|(_, value)| value)
     }
 
-    /// How many values stood at a place.
+    /// How many values stood at a place, empty texts aside.
     pub(super) fn count(&self, pick: Pick) -> u64 {
-        self.counts.iter().find(|(own, _)| *own == pick).map_or(0, |&(_, count)| count)
+        self.sum(pick).unwrap_or(0)
+    }
+
+    /// The sum of the numbers at a place, or `None` where there were none.
+    pub(super) fn sum(&self, pick: Pick) -> Option<u64> {
+        self.counts.iter().find(|(own, _)| *own == pick).map(|&(_, sum)| sum)
     }
 
     /// How often a word stood where words are counted.
@@ -168,10 +178,15 @@ impl Kept {
     pub(super) fn note(&mut self, pick: Pick, raw: &[u8]) {
         match pick {
             KIND.. => self.note_kind(raw),
-            COUNT.. => match self.counts.iter_mut().find(|(own, _)| *own == pick) {
-                Some((_, count)) => *count = count.saturating_add(1),
-                None => self.counts.push((pick, 1)),
-            },
+            SUM.. => {
+                let number = serde_json::from_slice(raw).ok().and_then(|value| read(&value));
+                if let Some(number) = number {
+                    // One below zero makes the sum absurd, which its reader tells.
+                    self.add(pick, u64::try_from(number).unwrap_or(u64::MAX));
+                }
+            }
+            COUNT.. if raw == b"\"\"" => {}
+            COUNT.. => self.add(pick, 1),
             _ => {
                 if let Ok(value) = serde_json::from_slice(raw) {
                     self.set(pick, value);
@@ -199,6 +214,13 @@ impl Kept {
         }
         if !later.kinds.is_empty() {
             self.kinds = later.kinds;
+        }
+    }
+
+    fn add(&mut self, pick: Pick, quantity: u64) {
+        match self.counts.iter_mut().find(|(own, _)| *own == pick) {
+            Some((_, sum)) => *sum = sum.saturating_add(quantity),
+            None => self.counts.push((pick, quantity)),
         }
     }
 

@@ -91,7 +91,7 @@ fn reported(seen: &Seen<'_>) -> Option<Reported> {
 }
 
 fn pictures(object: &Value) -> Option<Usage> {
-    let seen = Seen { usage: object, kept: &Default::default(), provider: "openai" };
+    let seen = Seen { usage: object, kept: &Default::default(), provider: "openai", model: "" };
     tokens(&seen).map(|reported| reported.usage).filter(|usage| *usage != Usage::default())
 }
 

@@ -42,6 +42,7 @@ pub fn route(method: &str, path: &str, provider: Option<&str>) -> Option<Route> 
 fn poll(path: &[&str]) -> Option<Api> {
     match path {
         [.., "responses", id] if !id.is_empty() => Some(Api::OpenAiResponsePoll),
+        [.., "interactions", id] if !id.is_empty() => Some(Api::GeminiInteractionPoll),
         [.., "threads", _, "runs", _] => Some(Api::OpenAiRunPoll),
         _ => None,
     }
@@ -76,6 +77,7 @@ fn others(path: &[&str], provider: Option<&str>) -> Option<Api> {
         [.., "v1", "messages", "count_tokens"] => Api::AnthropicCountTokens,
         [.., "v1", "complete"] => Api::AnthropicComplete,
         [.., "interactions"] => Api::GeminiInteractions,
+        [.., "interactions", _, "cancel"] => Api::GeminiInteractionPoll,
         [.., "api", "chat"] => Api::OllamaChat,
         [.., "api", "generate"] => Api::OllamaGenerate,
         [.., "api", "embed"] => Api::OllamaEmbed,
@@ -252,6 +254,7 @@ mod tests {
         assert_eq!(got("/v1/responses/resp_1?stream=true"), Some(OpenAiResponsePoll));
         assert_eq!(got("/v1/responses/resp_1/input_items"), None);
         assert_eq!(got("/v1/threads/t/runs/r"), Some(OpenAiRunPoll));
+        assert_eq!(got("/v1beta/interactions/v1_x?stream=true"), Some(GeminiInteractionPoll));
         let inference = route("POST", "/models/a/b", Some("huggingface"));
         assert_eq!(inference.map(|route| route.api), Some(HfInference));
     }

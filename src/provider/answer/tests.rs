@@ -1,6 +1,8 @@
 use super::*;
 use crate::usage::{Unit, Usage};
 
+mod others;
+
 /// Reads `body` in chunks of `size` bytes.
 fn read(api: Api, body: &[u8], size: usize, whole: bool) -> Evidence {
     let mut answer = Answer::new(&Places::default(), api, "");
