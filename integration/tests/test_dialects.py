@@ -151,7 +151,7 @@ def test_http2_on_both_sides_is_read_as_well(gateways: Gateways, dialect: Dialec
     assert seen.fields(*USED) == USED
 
 
-@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages/count_tokens", "/healthz", "/"])
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/messages/batches", "/healthz", "/"])
 def test_a_path_that_is_not_a_call_passes_untouched(gateway: Gateway, path: str) -> None:
     answer = Response([b'{"input_tokens": 12, "usage": {"prompt_tokens": 7}}'], chunked=False)
     seen = gateway.call(path, {"model": "gpt-4o"}, answer, headers={"x-tenant-id": "acme"})
