@@ -266,6 +266,16 @@ impl Exchange {
         matches!(self.phase, Phase::Refused(_))
     }
 
+    /// Whether it takes Envoy's `response.code_details` to tell how the call ended.
+    #[must_use]
+    pub const fn is_unclear(&self) -> bool {
+        match &self.phase {
+            Phase::Answering(reply) => !reply.whole || !is_success(reply.status),
+            Phase::Asking => true,
+            Phase::Refused(_) => false,
+        }
+    }
+
     /// The model asked for and the one it was changed to, if it was.
     #[must_use]
     pub fn downgrade(&self) -> Option<(&str, &str)> {

@@ -212,7 +212,10 @@ pub(super) fn settle(id: u32) {
                 if held {
                     Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
-                let details = facts::details();
+                let details = match exchange.is_unclear() {
+                    true => facts::details(),
+                    false => String::new(),
+                };
                 let end = Close { details: &details, attempts: facts::attempts() };
                 let closed = Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(end, teller)));
                 let Some((record, charges)) = closed else { return Action::Continue };
