@@ -5,6 +5,7 @@
 //! is read as it passes. Whatever becomes of the call, [`Exchange::close`] makes its one record.
 
 mod admission;
+mod asking;
 mod cost;
 mod finding;
 mod names;
@@ -18,10 +19,12 @@ use crate::estimate::Basis;
 use crate::gate::{Gate, Target};
 use crate::provider::{Answer, Shape};
 use crate::record::{Amount, Decision, Outcome, Record};
-use crate::request::Body;
+use crate::request::{Body, Change};
 use crate::shared::{Shared, is_new};
 use crate::sync::Charge;
 use crate::who::{Lookup, Origin, is_name};
+use asking::Asking;
+pub use asking::is_signed;
 use cost::Bill;
 use finding::{Finding, From, Reply, is_success, may_have_worked};
 use names::{Name, Who};
@@ -36,8 +39,10 @@ pub enum Step {
     Hold,
     /// Let nothing of the request out until the service has been asked, then [`Exchange::retry`].
     Wait,
-    /// Let the stream go on, with the request's model changed to this one.
-    Change(String),
+    /// Let the stream go on, with this change made to all of its request.
+    Change(Change),
+    /// Let the stream go on, with this in the place of the part of its body that has just come.
+    Replace(Vec<u8>),
     /// Answer the client in the provider's place.
     Refuse(Refusal),
 }
@@ -99,6 +104,7 @@ pub struct Exchange {
     /// Whether the request's head has not gone out, so that its path can still be changed.
     head_held: bool,
     admitted: Admitted,
+    asking: Asking,
     phase: Phase,
 }
 
@@ -156,13 +162,18 @@ impl Exchange {
             asked: false,
             head_held: false,
             admitted: Admitted::default(),
+            asking: Asking::No,
             phase: Phase::Asking,
         }
     }
 
     /// Decides by the headers alone, or says that the request must wait for its body.
     pub fn on_request_headers(&mut self, end: bool, teller: Teller<'_, impl Shared>) -> Step {
-        if end { self.on_request_end(teller) } else { self.decide(false, true, teller) }
+        if end {
+            return self.on_request_end(teller);
+        }
+        let step = self.decide(false, true, teller);
+        self.begin_asking(step)
     }
 
     /// Notes that the request's head waits for its body.
@@ -181,15 +192,16 @@ impl Exchange {
             return Step::Continue;
         }
         self.body.feed(chunk);
-        if end {
-            return self.on_request_end(teller);
-        }
-        match self.decide(false, true, teller) {
-            Step::Hold if self.body.said().bytes > self.most_held() => {
-                self.refuse(None, 413, "body_too_large", TOO_LARGE.to_owned(), None)
-            }
-            step => step,
-        }
+        let step = match end {
+            true => self.on_request_end(teller),
+            false => match self.decide(false, true, teller) {
+                Step::Hold if self.body.said().bytes > self.most_held() => {
+                    self.refuse(None, 413, "body_too_large", TOO_LARGE.to_owned(), None)
+                }
+                step => step,
+            },
+        };
+        self.go_on_asking(step, chunk)
     }
 
     /// Ends the request: all that can be known of it is.
@@ -199,14 +211,16 @@ impl Exchange {
         }
         self.asked = true;
         self.who.settle(&self.gate.config, self.body.said());
-        self.decide(true, true, teller)
+        let step = self.decide(true, true, teller);
+        self.end_asking(step)
     }
 
     /// Decides again about a call that waits, after news from the service; for the last time if it
     /// must not wait any longer.
     pub fn retry(&mut self, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
         if self.asked && matches!(self.phase, Phase::Asking) {
-            self.decide(true, can_wait, teller)
+            let step = self.decide(true, can_wait, teller);
+            self.end_asking(step)
         } else {
             Step::Continue
         }
@@ -232,6 +246,9 @@ impl Exchange {
         };
         let mut answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
         answer.read_head(header);
+        if origin == From::Upstream && is_success(status) {
+            self.begin_stripping(content_encoding);
+        }
         self.phase = Phase::Answering(Box::new(Reply {
             status,
             origin,

@@ -8,7 +8,7 @@ use crate::config::{By, Config, Reads, Unpriced};
 use crate::desk::Own;
 use crate::money::NanoUsd;
 use crate::price::{Alias, Book, BookError, Override, OverrideError, Priced, Prices};
-use crate::provider::{Api, Places, Route, provider_at, route};
+use crate::provider::{Api, Places, Route, needs_usage_option, provider_at, route};
 use crate::request::Questions;
 use crate::who::{Origin, Source};
 
@@ -54,6 +54,8 @@ pub struct Target {
     pub model: Option<String>,
     /// Who serves it.
     pub provider: String,
+    /// Whether streams are asked for usage that the client did not ask for.
+    pub asks_usage: bool,
 }
 
 impl Gate {
@@ -112,7 +114,11 @@ impl Gate {
             Reads::As(_) => by_path?,
         };
         let provider = provider.unwrap_or(api.owner()).to_owned();
-        Some(Target { api, model, provider })
+        let asks_usage = rule.and_then(|rule| rule.include_usage);
+        let asks_usage = asks_usage
+            .unwrap_or_else(|| self.config.include_usage && needs_usage_option(&provider));
+        let asks_usage = asks_usage && api.has_usage_option();
+        Some(Target { api, model, provider, asks_usage })
     }
 }
 
@@ -181,5 +187,34 @@ mod tests {
         assert_eq!(target("GET", "/ask/me", "h"), None);
         assert_eq!(target("POST", "/v1/messages", "claude"), Some(Api::AnthropicMessages));
         assert_eq!(target("POST", "/v1/chat/completions", "claude"), None);
+    }
+
+    #[test]
+    fn usage_is_asked_for_where_it_is_known_to_be_understood_or_the_operator_says_so() {
+        let rules = r#""providers":[{"host":"vllm.internal","provider":"vllm","include_usage":true},
+            {"host":"old.internal","provider":"openai","include_usage":false},
+            {"host":"new.internal","provider":"openai"}]"#;
+        let on = gate(&format!("{{{rules}}}"));
+        let off = gate(&format!(r#"{{"include_usage":false,{rules}}}"#));
+        let (chat, old) = ("/v1/chat/completions", "/v1/completions");
+        #[rustfmt::skip]
+        let cases = [
+            // host                  path                 on     off
+            ("api.openai.com",       chat,                true,  false),
+            ("api.openai.com",       old,                 true,  false),
+            ("gateway.internal",     chat,                true,  false),
+            ("new.internal",         chat,                true,  false),
+            ("old.internal",         chat,                false, false),
+            ("vllm.internal",        chat,                true,  true),
+            ("vllm.internal",        "/v1/embeddings",    false, false),
+            ("api.openai.com",       "/v1/responses",     false, false),
+            ("api.anthropic.com",    "/v1/messages",      false, false),
+            ("a.openai.azure.com",   chat,                false, false),
+            ("api.mistral.ai",       chat,                false, false),
+        ];
+        for (host, path, with, without) in cases {
+            let asks = |gate: &Gate| gate.target("POST", path, host, "").unwrap().asks_usage;
+            assert_eq!((asks(&on), asks(&off)), (with, without), "{host} {path}");
+        }
     }
 }

@@ -37,6 +37,7 @@ pub mod rule;
 pub mod shared;
 pub mod slice;
 pub mod sse;
+pub mod strip;
 pub mod sync;
 pub mod usage;
 pub mod who;

@@ -22,7 +22,7 @@ mod route;
 
 pub use answer::{Answer, Evidence, Places, Trouble};
 pub use api::{Api, Shape};
-pub use host::provider_at;
+pub use host::{needs_usage_option, provider_at};
 pub use route::{Route, route, with_model};
 
 use crate::money::NanoUsd;

@@ -3,12 +3,14 @@
 //! Nothing of the body is kept but the few values asked for: the model, whether the answer is to
 //! be streamed, how long it may become, and what the configuration takes an identity from.
 
+mod edit;
 mod form;
 
 use std::rc::Rc;
 
 use crate::json::{Found, How, Pick, Scanner, Spec};
 use crate::provider::{Api, Shape};
+pub use edit::{Change, Editor, edited};
 use form::Form;
 
 /// What a request body of one dialect is asked for.
@@ -31,32 +33,6 @@ impl Questions {
     }
 }
 
-/// The body with its model changed, and all else as it was; `None` where it names no model.
-///
-/// Of a key given twice JSON readers take one or the other, so both are changed.
-#[must_use]
-pub fn with_model(body: &[u8], model: &str) -> Option<Vec<u8>> {
-    let mut scanner = Scanner::new(Rc::new(Spec::of(&[("/model", MODEL, How::Take)])));
-    let mut places = Vec::new();
-    scanner.feed(body, &mut |found| {
-        if let Found::Value(_, raw) = found {
-            // The body is one chunk, so the value is a part of it.
-            let start = (raw.as_ptr() as usize).checked_sub(body.as_ptr() as usize);
-            places.extend(start.map(|start| (start, start.saturating_add(raw.len()))));
-        }
-    });
-    let model = serde_json::to_vec(model).ok()?;
-    let mut changed = Vec::with_capacity(body.len().saturating_add(model.len()));
-    let mut from = 0;
-    for &(start, end) in &places {
-        changed.extend_from_slice(body.get(from..start)?);
-        changed.extend_from_slice(&model);
-        from = end;
-    }
-    changed.extend_from_slice(body.get(from..)?);
-    (!places.is_empty()).then_some(changed)
-}
-
 /// What a request body has said so far.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -64,6 +40,8 @@ pub struct Said {
     pub model: Option<String>,
     /// Whether the answer is to be streamed.
     pub stream: Option<bool>,
+    /// Whether the stream is to tell its usage (`stream_options.include_usage`).
+    pub usage: Option<bool>,
     /// The most tokens that the answer may have.
     pub max_output: Option<u64>,
     /// The length of the text to be spoken, embedded or drawn, as it stands in the body.
@@ -153,6 +131,7 @@ impl Said {
         match pick {
             MODEL => self.model = serde_json::from_slice(raw).ok(),
             STREAM => self.stream = serde_json::from_slice(raw).ok(),
+            USAGE => self.usage = serde_json::from_slice(raw).ok(),
             MAX_OUTPUT => {
                 // The newer name and the older one may both be given: the smaller binds.
                 let max: Option<u64> = serde_json::from_slice(raw).ok();
@@ -184,8 +163,9 @@ const STREAM: Pick = 1;
 const MAX_OUTPUT: Pick = 2;
 const TEXT: Pick = 3;
 const PICTURES: Pick = 4;
+const USAGE: Pick = 5;
 /// Picks from here on are the configuration's pointers.
-const FIRST_POINTER: Pick = 5;
+const FIRST_POINTER: Pick = 6;
 
 /// Where a request of a call has what is read of it.
 const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
@@ -232,6 +212,7 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
             _ => &[
                 ("/model", MODEL, How::Take),
                 ("/stream", STREAM, How::Take),
+                ("/stream_options/include_usage", USAGE, How::Take),
                 ("/max_tokens", MAX_OUTPUT, How::Take),
                 ("/max_completion_tokens", MAX_OUTPUT, How::Take),
                 ("/max_tokens_to_sample", MAX_OUTPUT, How::Take),
@@ -257,10 +238,11 @@ mod tests {
     #[test]
     fn the_body_names_model_stream_and_length() {
         let body = r#"{"messages":[{"role":"user","content":"\"model\": \"no\""}],
-            "model":"gpt-5","stream":true,"max_tokens":90,"max_completion_tokens":50}"#;
+            "model":"gpt-5","stream":true,"max_tokens":90,"max_completion_tokens":50,"stream_options":{"include_usage":false}}"#;
         let said = read(Api::OpenAiChat, &[], body);
         assert_eq!(said.model.as_deref(), Some("gpt-5"));
         assert_eq!((said.stream, said.max_output), (Some(true), Some(50)));
+        assert_eq!(said.usage, Some(false));
         assert_eq!(said.bytes, body.len() as u64);
 
         let said = read(Api::GeminiGenerate, &[], r#"{"generationConfig":{"maxOutputTokens":7}}"#);
@@ -283,26 +265,6 @@ mod tests {
             let said = read(Api::AnthropicMessages, &pointers, body);
             let got: Vec<_> = said.values.iter().map(Option::as_deref).collect();
             assert_eq!(got, [first, second], "{body}");
-        }
-    }
-
-    #[test]
-    fn a_model_is_changed_and_nothing_else() {
-        #[rustfmt::skip]
-        let cases = [
-            (r#"{"model":"gpt-5","n":1}"#,                    Some(r#"{"model":"m\"1","n":1}"#)),
-            (r#" { "a" : {"model":1}, "model" : "x" } "#,     Some(r#" { "a" : {"model":1}, "model" : "m\"1" } "#)),
-            (r#"{"model":"a","model":null}"#,                 Some(r#"{"model":"m\"1","model":"m\"1"}"#)),
-            (r#"{"messages":["\"model\":\"x\""]}"#,           None),
-            ("not json",                                      None),
-        ];
-        for (body, expected) in cases {
-            let changed = with_model(body.as_bytes(), "m\"1");
-            assert_eq!(
-                changed.map(|b| String::from_utf8(b).unwrap()).as_deref(),
-                expected,
-                "{body}"
-            );
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Config {
     pub hold_headers: bool,
     /// Bytes of a request body that may be held: 1,024 to 64 MiB. Default: 1,000,000.
     pub max_buffered: usize,
+    /// Whether OpenAI's streams are asked for usage that their clients did not ask for. Default: yes.
+    pub include_usage: bool,
     /// The fields written for the access log, in their own order. Default: all.
     pub access_log: Vec<LogField>,
     /// What is counted.

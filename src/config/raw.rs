@@ -43,6 +43,9 @@ pub(super) struct Raw {
     #[serde(deserialize_with = "whole")]
     #[cfg_attr(feature = "schema", schemars(range(min = super::MAX_BUFFERED_MIN, max = super::MAX_BUFFERED_MAX)))]
     pub(super) max_buffered: u64,
+    /// Whether OpenAI's streams are asked for their usage (`stream_options.include_usage`) where the
+    /// client does not ask. What comes of it is taken out of the client's stream.
+    pub(super) include_usage: bool,
     /// The fields to write for the access log: `"all"`, or a list of names.
     pub(super) access_log: RawAccessLog,
     /// What is counted, and how finely.
@@ -81,6 +84,7 @@ impl Default for Raw {
             strip: Vec::new(),
             hold_headers: false,
             max_buffered: MAX_BUFFERED,
+            include_usage: true,
             access_log: RawAccessLog::All(All::All),
             metrics: Object(RawMetrics::default()),
             service: None,
@@ -263,6 +267,9 @@ pub(super) struct RawProvider {
     /// `openai`, `anthropic`, `gemini`: only calls of this family are read there, others pass
     /// untouched. A call such as `openai.chat`: every `POST` there is this call, whatever its path.
     pub(super) api: Option<String>,
+    /// Whether streams there are asked for the usage that their clients did not ask for; what the
+    /// configuration's `include_usage` says if absent.
+    pub(super) include_usage: Option<bool>,
 }
 
 /// The schema of a list of log fields.

@@ -13,6 +13,8 @@ pub struct ProviderRule {
     pub provider: String,
     /// What is read there.
     pub reads: Reads,
+    /// Whether streams are asked for usage there, or `None` for what holds elsewhere.
+    pub include_usage: Option<bool>,
 }
 
 /// What is read at a place.

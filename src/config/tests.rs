@@ -25,6 +25,7 @@ fn every_field_is_read() {
             "strip": ["X-Tenant-Id"],
             "hold_headers": true,
             "max_buffered": 65536,
+            "include_usage": false,
             "access_log": ["tenant", "call_id"],
             "metrics": {
                 "enabled": false,
@@ -42,7 +43,7 @@ fn every_field_is_read() {
             "time_zone": "Europe/Berlin",
             "providers": [
                 {"host": "*.LLM.internal", "provider": "openai", "api": "openai"},
-                {"cluster": "gpu", "provider": "my-vllm"}
+                {"cluster": "gpu", "provider": "my-vllm", "include_usage": true}
             ],
             "prices": [
                 {"provider": "openai", "model": "my-*", "rates": {"input": "2.50", "output": 10, "cache_read": 0.0375}},
@@ -107,6 +108,11 @@ fn every_field_is_read() {
     assert_eq!(config.providers[0].reads, Reads::Only(Family::OpenAi));
     assert!(config.providers[1].applies("", "gpu", "/"));
     assert_eq!(config.providers[1].provider, "my-vllm");
+    let asked = [None, Some(true)];
+    assert_eq!(
+        (config.include_usage, [0, 1].map(|at| config.providers[at].include_usage)),
+        (false, asked)
+    );
     assert_eq!(config.prices[0].provider.as_deref(), Some("openai"));
     assert_eq!(config.prices[0].model, "my-*");
     let rates = [
@@ -202,7 +208,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`"),
         (r#"{"service": {}}"#,    "`service.cluster` must be given"),
         (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
         (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),

@@ -59,6 +59,7 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
             super::MAX_BUFFERED_MIN..=super::MAX_BUFFERED_MAX,
             faults,
         ),
+        include_usage: raw.include_usage,
         access_log: access_log(raw.access_log, faults),
         metrics: metrics(&raw.metrics.0, faults),
         budgets,

@@ -10,6 +10,7 @@ use crate::desk::{Call, Known, Mark, Refused, Standing, Verdict, unavailable};
 use crate::estimate::{Basis, Learned};
 use crate::provider::Shape;
 use crate::record::Decision;
+use crate::request::Change;
 use crate::shared::Shared;
 
 impl Exchange {
@@ -100,7 +101,7 @@ impl Exchange {
                 self.admitted.holds = holds;
                 self.admitted.decision = Some(Decision::Downgrade);
                 (self.admitted.budget, self.admitted.model) = (Some(budget), Some(to.clone()));
-                Step::Change(to)
+                Step::Change(Change { model: Some(to), usage: false })
             }
         }
     }

@@ -44,7 +44,8 @@ fn open(config: &str, headers: &[(&str, &str)]) -> Exchange {
     })
 }
 
-const REQUEST: &[u8] = br#"{"model":"gpt-4o","stream":true,"user":"u7","max_tokens":70}"#;
+const REQUEST: &[u8] = br#"{"model":"gpt-4o","stream":true,"user":"u7","max_tokens":70,
+    "stream_options":{"include_usage":true}}"#;
 const ANSWER: &[u8] =
     br#"{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000,"completion_tokens":10}}"#;
 

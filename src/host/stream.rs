@@ -7,12 +7,13 @@ use super::entry::Action;
 use super::vm::{NANOS_PER_MILLI, Vm};
 use super::{facts, service};
 use crate::config::LogField;
-use crate::exchange::{Close, Exchange, Step, Teller, readable_encoding};
+use crate::exchange::{Close, Exchange, Step, Teller, is_signed, readable_encoding};
 use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
+use crate::request::{Change, edited};
 use crate::sync::Row;
-use crate::{provider, refusal, request};
+use crate::{provider, refusal};
 
 /// A stream, by the plugin it belongs to.
 pub(super) struct Stream {
@@ -66,13 +67,14 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
     let header = |name| abi::header(Headers::Request, name).unwrap_or_default();
     let cluster = if gate.asks_for_cluster() { facts::cluster() } else { String::new() };
     let (method, path, host) = (header(":method"), header(":path"), header(":authority"));
-    let Some(target) = gate.target(method.text(), path.text(), host.text(), &cluster) else {
+    let Some(mut target) = gate.target(method.text(), path.text(), host.text(), &cluster) else {
         stream.state = State::Skipped(Rc::clone(gate));
         return Action::Continue;
     };
     if let Some(readable) = readable_encoding(header("accept-encoding").text()) {
         let _ = abi::replace_header(Headers::Request, "accept-encoding", readable);
     }
+    target.asks_usage &= !is_signed(header("authorization").text());
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
     let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
@@ -81,9 +83,14 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
     let held = step == Step::Hold && Vm::enter(|vm| vm.hold(root, id, now_ms)).unwrap_or(false);
     if held {
         exchange.on_head_held();
-    } else if step == Step::Hold && gate.decides() {
-        // The model may have to be changed when its length can no longer be told.
-        let _ = abi::remove_header(Headers::Request, "content-length");
+    } else if exchange.may_ask() || step == Step::Hold && gate.decides() {
+        // The body may have to be changed when its length can no longer be told.
+        let removed = abi::remove_header(Headers::Request, "content-length");
+        if removed.is_err() {
+            exchange.stop_asking();
+        } else if exchange.may_ask() {
+            ask_for_plain_answer();
+        }
     }
     let exchange = Box::new(exchange);
     stream.state = State::Call { gate: Rc::clone(gate), exchange, read: 0, held };
@@ -162,6 +169,9 @@ pub(super) fn on_response_headers(id: u32, end: bool) -> Action {
             Some(value.text().to_owned())
         };
         exchange.on_answer_head(status, header("content-encoding").text(), &details, told);
+        if exchange.strips() && abi::remove_header(Headers::Response, "content-length").is_err() {
+            exchange.stop_asking();
+        }
         if end {
             exchange.on_answer_end();
         }
@@ -181,6 +191,12 @@ pub(super) fn on_response_body(id: u32, size: usize, end: bool) -> Action {
                 size => abi::body(Buffer::Response, 0, size).unwrap_or_default(),
             };
             exchange.on_answer_body(chunk.as_slice(), end, now_ms);
+            let is_whole = chunk.as_slice().len() == size;
+            let left = if is_whole { exchange.strip(chunk.as_slice(), end) } else { None };
+            let kept = left.map(|left| abi::replace_body(Buffer::Response, size, &left));
+            if !is_whole || kept.is_some_and(|kept| kept.is_err()) {
+                exchange.stop_asking();
+            }
         }
         Action::Continue
     })
@@ -251,8 +267,12 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
             let _ = abi::set_context(id);
             Action::Pause
         }
-        Step::Change(model) => {
-            change(&model, size);
+        Step::Change(what) => {
+            change(what, size);
+            Action::Continue
+        }
+        Step::Replace(chunk) => {
+            let _ = abi::replace_body(Buffer::Request, size, &chunk);
             Action::Continue
         }
         Step::Refuse(refusal) => {
@@ -269,10 +289,14 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
     }
 }
 
-/// Changes the model of the current request, in its body or else in its path.
-fn change(model: &str, size: usize) {
+/// Changes the current request: its body, or else the model in its path.
+fn change(what: Change, size: usize) {
+    if what.usage {
+        ask_for_plain_answer();
+    }
+    let model = what.model.clone();
     let body = abi::body(Buffer::Request, 0, size).unwrap_or_default();
-    if let Some(changed) = request::with_model(body.as_slice(), model) {
+    if let Some(changed) = edited(body.as_slice(), what) {
         if abi::replace_body(Buffer::Request, size, &changed).is_ok()
             && abi::header(Headers::Request, "content-length").is_ok()
         {
@@ -282,8 +306,15 @@ fn change(model: &str, size: usize) {
         return;
     }
     let path = abi::header(Headers::Request, ":path").unwrap_or_default();
-    if let Some(path) = provider::with_model(path.text(), model) {
+    if let Some(path) = model.and_then(|model| provider::with_model(path.text(), &model)) {
         let _ = abi::replace_header(Headers::Request, ":path", &path);
+    }
+}
+
+/// Asks for an answer out of which something can be taken.
+fn ask_for_plain_answer() {
+    if abi::header(Headers::Request, "accept-encoding").is_ok() {
+        let _ = abi::replace_header(Headers::Request, "accept-encoding", "identity");
     }
 }
 

@@ -265,6 +265,12 @@ impl Api {
         matches!(self, Self::OpenAiImages | Self::OpenAiTranscriptions | Self::OpenAiTranslations)
     }
 
+    /// Whether its streams tell usage only where `stream_options.include_usage` says so.
+    #[must_use]
+    pub const fn has_usage_option(self) -> bool {
+        matches!(self, Self::OpenAiChat | Self::OpenAiCompletions)
+    }
+
     /// Whether it asks what became of an earlier call, and starts no work of its own.
     #[must_use]
     pub const fn is_poll(self) -> bool {

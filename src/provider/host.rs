@@ -18,6 +18,13 @@ pub fn provider_at(authority: &str) -> Option<&'static str> {
     listed.or(bedrock.then_some("bedrock"))
 }
 
+/// Whether streams of this provider tell usage only if asked to, and it is known to take the option
+/// in every version of its API.
+#[must_use]
+pub fn needs_usage_option(provider: &str) -> bool {
+    ["openai", "alibaba"].contains(&provider)
+}
+
 /// Host suffixes, and the provider behind each; the names are those of the price book.
 #[rustfmt::skip]
 const HOSTS: &[(&str, &str)] = &[

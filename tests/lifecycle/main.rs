@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod asking;
 mod budgets;
 mod configuration;
 mod endings;

@@ -1,7 +1,7 @@
 //! What becomes of a request on its way to the upstream.
 
 use crate::PRICED;
-use crate::support::dialect::{ALL, GEMINI, OPENAI};
+use crate::support::dialect::{ALL, ANTHROPIC, GEMINI, OPENAI};
 use crate::support::{Request, Worker};
 
 #[test]
@@ -63,7 +63,7 @@ fn only_codings_that_can_be_read_are_asked_of_the_upstream() {
     ];
     let worker = Worker::new(PRICED);
     for (sent, passed) in cases {
-        let request = Request::of(&OPENAI, false);
+        let request = Request::of(&ANTHROPIC, false);
         let request = match sent {
             Some(value) => request.with("accept-encoding", value),
             None => request,

@@ -166,6 +166,21 @@ impl<'a> Call<'a> {
         self.look(|stream| stream.flow.upstream.clone())
     }
 
+    /// The body that the client has got.
+    pub(crate) fn client_bytes(&self) -> Vec<u8> {
+        self.look(|stream| stream.flow.client.clone())
+    }
+
+    /// The same, as text.
+    pub(crate) fn client(&self) -> String {
+        String::from_utf8(self.client_bytes()).unwrap()
+    }
+
+    /// The headers of the answer, as the client gets them.
+    pub(crate) fn answer_header(&self, name: &'static str) -> bool {
+        self.look(move |stream| stream.response.headers.iter().any(|(key, _)| key == name))
+    }
+
     /// The answer that the filter gave in the provider's place.
     pub(crate) fn reply(&self) -> Option<Reply> {
         self.look(|stream| stream.reply.clone())

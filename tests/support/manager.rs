@@ -23,6 +23,8 @@ pub(crate) struct Flow {
     /// Whether the client has got the head of an answer.
     answered: bool,
     pub(crate) upstream: Upstream,
+    /// The body that the client has got.
+    pub(crate) client: Vec<u8>,
 }
 
 #[derive(Default)]
@@ -205,7 +207,9 @@ pub(super) fn response_body(id: u32, chunk: &[u8], end: bool) {
     stream(id, |stream| stream.response_body = Some(chunk.to_vec()));
     let action = enter(id, || entry::proxy_on_response_body(id, chunk.len(), end));
     assert_eq!(action, Action::Continue, "no byte of an answer is held");
-    stream(id, |stream| stream.response_body = None);
+    stream(id, |stream| {
+        stream.flow.client.extend(stream.response_body.take().unwrap_or_default());
+    });
 }
 
 pub(super) fn response_trailers(id: u32) {

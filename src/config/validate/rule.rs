@@ -51,7 +51,8 @@ fn provider(path: &str, raw: RawProvider, faults: &mut Faults) -> Option<Provide
         Some(pattern) => Some(pattern?),
         None => None,
     };
-    Some(ProviderRule { by, path, provider: raw.provider, reads: reads? })
+    let include_usage = raw.include_usage;
+    Some(ProviderRule { by, path, provider: raw.provider, reads: reads?, include_usage })
 }
 
 pub(super) fn provider_name(path: &str, name: &str, faults: &mut Faults) {

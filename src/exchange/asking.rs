@@ -1,0 +1,123 @@
+//! Usage that the client did not ask for: asked for on the way up, taken out on the way down.
+//!
+//! A body that waits for a decision is changed as a whole. Any other is changed as it passes, so
+//! that nothing waits for it.
+
+use super::{Exchange, Step};
+use crate::request::{Change, Editor};
+use crate::strip::Strip;
+
+/// Whether the provider is asked for usage that the client did not ask for.
+#[derive(Debug)]
+pub(super) enum Asking {
+    /// It is not, or no longer.
+    No,
+    /// If the request, which waits, turns out to ask for a stream.
+    Held,
+    /// If the request, which passes, turns out to ask for a stream.
+    Passing(Box<Editor>),
+    /// It was.
+    Asked,
+    /// It was, and this takes it out of the answer.
+    Stripping(Box<Strip>),
+}
+
+impl Exchange {
+    /// Whether usage may be asked for that would have to be taken out of the answer.
+    #[must_use]
+    pub const fn may_ask(&self) -> bool {
+        matches!(self.asking, Asking::Held | Asking::Passing(_))
+    }
+
+    /// Begins with `step`, what the headers led to.
+    pub(super) fn begin_asking(&mut self, step: Step) -> Step {
+        if !self.target.asks_usage {
+            return step;
+        }
+        match step {
+            Step::Continue if !self.gate.config.hold_headers => {
+                let change = Change { model: None, usage: true };
+                self.asking = Asking::Passing(Box::new(Editor::new(change)));
+                Step::Continue
+            }
+            Step::Continue | Step::Hold => {
+                self.asking = Asking::Held;
+                Step::Hold
+            }
+            step => step,
+        }
+    }
+
+    /// Goes on with `step`, what a part of the body led to.
+    pub(super) fn go_on_asking(&mut self, step: Step, chunk: &[u8]) -> Step {
+        let too_long = self.body.said().bytes > self.most_held();
+        match (step, &mut self.asking) {
+            (Step::Continue, Asking::Held) if too_long => {
+                self.asking = Asking::No;
+                Step::Continue
+            }
+            (Step::Continue, Asking::Held) => Step::Hold,
+            (Step::Continue, Asking::Passing(editor)) => {
+                let changed = editor.feed(chunk);
+                if editor.has_asked() {
+                    self.asking = Asking::Asked;
+                }
+                changed.map_or(Step::Continue, Step::Replace)
+            }
+            (step, _) => step,
+        }
+    }
+
+    /// Ends with `step`, what all of a body that has waited led to.
+    pub(super) fn end_asking(&mut self, step: Step) -> Step {
+        if step == Step::Wait || !matches!(self.asking, Asking::Held) {
+            return step;
+        }
+        let said = self.body.said();
+        let wanted = said.stream == Some(true) && said.usage != Some(true);
+        let (asking, step) = match step {
+            Step::Continue if wanted => {
+                (Asking::Asked, Step::Change(Change { model: None, usage: true }))
+            }
+            Step::Change(change) if wanted => {
+                (Asking::Asked, Step::Change(Change { usage: true, ..change }))
+            }
+            step => (Asking::No, step),
+        };
+        self.asking = asking;
+        step
+    }
+
+    /// Prepares to take usage out of an answer; in a coding, it stays.
+    pub(super) fn begin_stripping(&mut self, content_encoding: &str) {
+        let plain = ["", "identity"].iter().any(|name| content_encoding.eq_ignore_ascii_case(name));
+        if plain && matches!(self.asking, Asking::Asked) {
+            self.asking = Asking::Stripping(Box::default());
+        }
+    }
+
+    /// Whether something may be taken out of the answer, so that its length cannot be told before.
+    #[must_use]
+    pub const fn strips(&self) -> bool {
+        matches!(self.asking, Asking::Stripping(_))
+    }
+
+    /// What of an answer's chunk goes to the client now; `None` if it is the chunk itself.
+    pub fn strip(&mut self, chunk: &[u8], end: bool) -> Option<Vec<u8>> {
+        match &mut self.asking {
+            Asking::Stripping(strip) => strip.feed(chunk, end),
+            _ => None,
+        }
+    }
+
+    /// Asks for nothing, and takes nothing more out of the answer.
+    pub fn stop_asking(&mut self) {
+        self.asking = Asking::No;
+    }
+}
+
+/// Whether a request is signed, by its `authorization`: its body must not be changed.
+#[must_use]
+pub fn is_signed(authorization: &str) -> bool {
+    authorization.starts_with("AWS4-")
+}
