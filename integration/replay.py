@@ -196,7 +196,8 @@ def replay(exchanges: list[Exchange], *, http2: bool) -> tuple[dict[str, Row], d
     With `http2`, the client and the upstream speak it: a second Envoy, without the filter, stands
     in front of the upstream for that.
     """
-    plugin = {"tenant": [{"header": "x-tenant-id"}], "access_log": FIELDS}
+    # What was recorded is what the client had asked for.
+    plugin = {"tenant": [{"header": "x-tenant-id"}], "access_log": FIELDS, "include_usage": False}
     with ExitStack() as running:
         upstream = running.enter_context(Upstream(lambda _: Response(status=404)))
         for exchange in exchanges:

@@ -5,15 +5,14 @@ use std::rc::Rc;
 use super::abi::{self, Buffer, Headers, SharedData};
 use super::entry::Action;
 use super::vm::{NANOS_PER_MILLI, Vm};
-use super::{facts, service};
+use super::{change, facts, service};
 use crate::config::LogField;
 use crate::exchange::{Close, Exchange, Step, Teller, is_signed, readable_encoding};
 use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
-use crate::request::{Change, edited};
+use crate::refusal;
 use crate::sync::Row;
-use crate::{provider, refusal};
 
 /// A stream, by the plugin it belongs to.
 pub(super) struct Stream {
@@ -89,7 +88,7 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
         if removed.is_err() {
             exchange.stop_asking();
         } else if exchange.may_ask() {
-            ask_for_plain_answer();
+            change::ask_for_plain_answer();
         }
     }
     let exchange = Box::new(exchange);
@@ -268,7 +267,7 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
             Action::Pause
         }
         Step::Change(what) => {
-            change(what, size);
+            change::request(what, size);
             Action::Continue
         }
         Step::Replace(chunk) => {
@@ -286,35 +285,6 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
                 Err(_) => Action::Continue,
             }
         }
-    }
-}
-
-/// Changes the current request: its body, or else the model in its path.
-fn change(what: Change, size: usize) {
-    if what.usage {
-        ask_for_plain_answer();
-    }
-    let model = what.model.clone();
-    let body = abi::body(Buffer::Request, 0, size).unwrap_or_default();
-    if let Some(changed) = edited(body.as_slice(), what) {
-        if abi::replace_body(Buffer::Request, size, &changed).is_ok()
-            && abi::header(Headers::Request, "content-length").is_ok()
-        {
-            let length = changed.len().to_string();
-            let _ = abi::replace_header(Headers::Request, "content-length", &length);
-        }
-        return;
-    }
-    let path = abi::header(Headers::Request, ":path").unwrap_or_default();
-    if let Some(path) = model.and_then(|model| provider::with_model(path.text(), &model)) {
-        let _ = abi::replace_header(Headers::Request, ":path", &path);
-    }
-}
-
-/// Asks for an answer out of which something can be taken.
-fn ask_for_plain_answer() {
-    if abi::header(Headers::Request, "accept-encoding").is_ok() {
-        let _ = abi::replace_header(Headers::Request, "accept-encoding", "identity");
     }
 }
 

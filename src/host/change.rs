@@ -1,0 +1,34 @@
+//! Changes to a request on its way to the upstream.
+
+use super::abi::{self, Buffer, Headers};
+use crate::provider;
+use crate::request::{Change, edited};
+
+/// Changes the current request: its body, or else the model in its path.
+pub(super) fn request(what: Change, size: usize) {
+    if what.usage {
+        ask_for_plain_answer();
+    }
+    let model = what.model.clone();
+    let body = abi::body(Buffer::Request, 0, size).unwrap_or_default();
+    if let Some(changed) = edited(body.as_slice(), what) {
+        if abi::replace_body(Buffer::Request, size, &changed).is_ok()
+            && abi::header(Headers::Request, "content-length").is_ok()
+        {
+            let length = changed.len().to_string();
+            let _ = abi::replace_header(Headers::Request, "content-length", &length);
+        }
+        return;
+    }
+    let path = abi::header(Headers::Request, ":path").unwrap_or_default();
+    if let Some(path) = model.and_then(|model| provider::with_model(path.text(), &model)) {
+        let _ = abi::replace_header(Headers::Request, ":path", &path);
+    }
+}
+
+/// Asks for an answer out of which something can be taken.
+pub(super) fn ask_for_plain_answer() {
+    if abi::header(Headers::Request, "accept-encoding").is_ok() {
+        let _ = abi::replace_header(Headers::Request, "accept-encoding", "identity");
+    }
+}
