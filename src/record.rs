@@ -244,14 +244,14 @@ impl Record {
             LogField::Budget => self.budget.clone(),
             LogField::Attempts => Some(self.attempts.to_string()),
             LogField::TtftMs => self.ttft_ms.map(|ms| ms.to_string()),
-            LogField::Call => serde_json::to_string(&Compact::of(self)).ok(),
+            LogField::Call => Some(self.call()),
         }
     }
 
-    /// The `call` field as a value, for the ledger.
+    /// The text of the `call` field, which is what the ledger is told too.
     #[must_use]
-    pub fn call(&self) -> serde_json::Value {
-        serde_json::to_value(Compact::of(self)).unwrap_or_default()
+    pub fn call(&self) -> String {
+        serde_json::to_string(&Compact::of(self)).unwrap_or_default()
     }
 
     fn cost(&self, show: impl Fn(NanoUsd) -> String) -> String {

@@ -5,6 +5,7 @@
 //! the receiver's clock. `docs/protocol.md` says what follows from what.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// The version of the protocol that this module speaks.
 pub const VERSION: u8 = 1;
@@ -41,11 +42,44 @@ pub struct Ask {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The `call` field of the access log, as it stands there.
-    pub call: serde_json::Value,
+    pub call: Document,
     /// What the call is charged to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charges: Vec<Charge>,
 }
+
+/// A JSON document that is passed on as it stands, and read by whom it is for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Document(Box<RawValue>);
+
+impl Document {
+    /// The document of this text, or `null` where it is none.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(RawValue::from_string(text).unwrap_or_else(|_| RawValue::NULL.to_owned()))
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        Self(RawValue::NULL.to_owned())
+    }
+}
+
+impl PartialEq for Document {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Document {}
 
 /// What one call takes of one budget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

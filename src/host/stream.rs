@@ -12,7 +12,7 @@ use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
 use crate::refusal;
-use crate::sync::Row;
+use crate::sync::{Document, Row};
 
 /// A stream, by the plugin it belongs to.
 pub(super) struct Stream {
@@ -234,14 +234,20 @@ pub(super) fn settle(id: u32) {
                 let end = Close { details: &details, attempts: facts::attempts() };
                 let closed = Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(end, teller)));
                 let Some((record, charges)) = closed else { return Action::Continue };
+                let is_told = gate.config.service.is_some();
+                let call = if is_told { record.call() } else { String::new() };
                 for &field in &gate.config.access_log {
-                    if let Some(text) = record.field(field) {
+                    let text = match field {
+                        LogField::Call if is_told => Some(call.clone()),
+                        field => record.field(field),
+                    };
+                    if let Some(text) = text {
                         let _ = abi::set_property(&format!("tollgate.{}", field.name()), &text);
                     }
                 }
                 Vm::enter(|vm| vm.report(&gate, &record));
-                if gate.config.service.is_some() {
-                    let row = Row { call: record.call(), charges };
+                if is_told {
+                    let row = Row { call: Document::new(call), charges };
                     Vm::enter(|vm| vm.tell(&gate, |teller| teller.desk.book.add(row)));
                 }
             }

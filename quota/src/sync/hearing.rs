@@ -65,7 +65,8 @@ impl Hearing<'_> {
             sound
         };
         let calls = self.ask.rows.iter().filter_map(|row| {
-            Some((Call::read(&row.call)?, row.charges.iter().filter(is_sound).collect()))
+            let call = serde_json::from_str(row.call.text()).ok()?;
+            Some((Call::read(&call)?, row.charges.iter().filter(is_sound).collect()))
         });
         calls.collect()
     }

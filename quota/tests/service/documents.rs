@@ -12,7 +12,8 @@ fn the_protocol_shows_an_ask_and_an_answer() {
     let text = read("docs/protocol.md");
     let [ask, answer] = blocks(&text, "json fragment").try_into().unwrap();
     let ask: Ask = serde_json::from_str(&ask).unwrap();
-    assert!(Call::read(&ask.rows[0].call).is_some());
+    let call = serde_json::from_str(ask.rows[0].call.text()).unwrap();
+    assert!(Call::read(&call).is_some());
     assert_eq!(ask.wants.len(), 1);
     let answer: Answer = serde_json::from_str(&answer).unwrap();
     assert_eq!((answer.tenants.len(), answer.grants.len()), (1, 1));
