@@ -42,7 +42,7 @@ pub async fn watch(state: Shared, path: PathBuf, read: String) {
 
 /// Takes a newer file, unless it has faults: then the last good one stays.
 async fn take(state: &State, read: Result<Book, Vec<Fault>>) {
-    state.metrics.reloaded(read.is_ok());
+    let good = read.is_ok();
     match &read {
         Ok(book) => {
             tracing::info!(customers = book.customers.len(), "customers.yaml is in force");
@@ -57,6 +57,7 @@ async fn take(state: &State, read: Result<Book, Vec<Fault>>) {
         }
     }
     state.renew(read);
+    state.metrics.reloaded(good);
 }
 
 /// Writes down which plan each customer has and what it pays, where that has changed: each change
