@@ -246,6 +246,9 @@ impl Exchange {
         };
         let mut answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
         answer.read_head(header);
+        if let Some(model) = &self.target.model {
+            answer.note_asked(model);
+        }
         if origin == From::Upstream && is_success(status) {
             self.begin_stripping(content_encoding);
         }
@@ -335,8 +338,13 @@ impl Exchange {
         };
         let request_model =
             said.model.clone().and_then(name).or(target.model.clone().and_then(name));
-        let model = evidence.model.clone().and_then(name);
-        let model = model.or(target.model.and_then(name)).or(said.model.and_then(name));
+        let answered = evidence.model.clone().and_then(name);
+        let named = target.model.clone().and_then(name);
+        let model = match target.is_charged_by_path() {
+            true => named.or(answered),
+            false => answered.or(named),
+        };
+        let model = model.or(said.model.and_then(name));
         let asked_for = admitted.model.as_deref().or(request_model.as_deref());
         let bill = Bill { gate: &gate, provider: &target.provider, began_ms, evidence: &evidence };
         let (price, said_cost) = bill.of(&amount, [model.as_deref(), asked_for]);

@@ -8,7 +8,7 @@ use crate::config::{By, Config, Reads, Unpriced};
 use crate::desk::Own;
 use crate::money::NanoUsd;
 use crate::price::{Alias, Book, BookError, Override, OverrideError, Priced, Prices};
-use crate::provider::{Api, Places, Route, needs_usage_option, provider_at, route};
+use crate::provider::{Api, Places, Route, Shape, needs_usage_option, provider_at, route};
 use crate::request::Questions;
 use crate::who::{Origin, Source};
 
@@ -56,6 +56,16 @@ pub struct Target {
     pub provider: String,
     /// Whether streams are asked for usage that the client did not ask for.
     pub asks_usage: bool,
+}
+
+impl Target {
+    /// Whether the path's name for the model is the one that the call is charged by: Bedrock's own
+    /// names have prices, those in the bodies of its vendors need not. An ARN may name no model.
+    #[must_use]
+    pub fn is_charged_by_path(&self) -> bool {
+        let is_name = |model: &str| !model.starts_with("arn:");
+        self.api.shape() == Shape::Bedrock && self.model.as_deref().is_some_and(is_name)
+    }
 }
 
 impl Gate {

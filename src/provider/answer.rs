@@ -6,8 +6,8 @@ use std::rc::Rc;
 use serde_json::{Map, Value};
 
 use super::dialect::{
-    AGAIN, Binary, COUNT, Dialect, ERROR, FIELD, FINISH, ID, Keeps, Kept, MODEL, SPARE, START,
-    STATUS, Seen, TIER, USAGE,
+    AGAIN, ASKED, Binary, COUNT, Dialect, ERROR, FIELD, FINISH, ID, Keeps, Kept, MODEL, SPARE,
+    START, STATUS, Seen, TIER, USAGE,
 };
 use super::frames::{Frames, Part};
 use super::{Api, Reported, anthropic, cost, google};
@@ -120,6 +120,8 @@ pub struct Answer {
     body: Body,
     /// Bytes that have come over the wire.
     bytes: u64,
+    /// Whether headers have said the usage of all of the answer.
+    told_ahead: bool,
 }
 
 /// The part that works on decoded bytes.
@@ -181,6 +183,7 @@ impl Answer {
             dialect,
             coded: Coded::new(content_encoding, &places.pool),
             bytes: 0,
+            told_ahead: false,
             body: Body {
                 framing: None,
                 events: Decoder::default(),
@@ -191,11 +194,22 @@ impl Answer {
         }
     }
 
+    /// Notes the model that the request's path names: some models count in their own way.
+    pub fn note_asked(&mut self, model: &str) {
+        self.body.notes.kept.set(ASKED, Value::String(model.to_owned()));
+    }
+
     /// Reads what the answer's headers say of usage. `header` tells the value of one by its name.
     pub fn read_head(&mut self, mut header: impl FnMut(&str) -> Option<String>) {
+        let notes = &mut self.body.notes;
         for &(name, pick) in self.dialect.headers {
-            if let Some(value) = header(name) {
-                self.body.notes.kept.set(pick, Value::String(value));
+            match header(name) {
+                Some(value) if pick == TIER => notes.tier = Some(value),
+                Some(value) => {
+                    notes.kept.set(pick, Value::String(value));
+                    self.told_ahead = true;
+                }
+                None => {}
             }
         }
     }
@@ -248,7 +262,7 @@ impl Answer {
         let merges = matches!(notes.keeps, Keeps::Merged);
         let placeholder = merges && !notes.finished && !is_json;
         let is_whole = match is_json {
-            true => whole || (between && notes.any),
+            true => whole || (between && notes.any) || self.told_ahead,
             false => !notes.error && ((whole && !open && !placeholder) || notes.counted),
         };
         let cut = (whole && open && reported.is_none()).then_some(Trouble::Cut);
@@ -319,10 +333,8 @@ impl Body {
             Framing::Frames => {
                 frames.feed(bytes, &mut |part| match part {
                     Part::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
-                    Part::End(exception) => {
-                        notes.error |= exception;
-                        notes.end_event(scanner.restart());
-                    }
+                    Part::Exception => notes.error = true,
+                    Part::End => notes.end_event(scanner.restart()),
                 });
                 if frames.is_broken() {
                     notes.trouble.get_or_insert(Trouble::NotJson);

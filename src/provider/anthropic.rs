@@ -53,7 +53,8 @@ pub(super) fn merge(merged: &mut Map<String, Value>, later: Map<String, Value>) 
     }
 }
 
-fn reported(seen: &Seen<'_>) -> Option<Reported> {
+/// Reads a usage object, with all that its iterations add.
+pub(super) fn reported(seen: &Seen<'_>) -> Option<Reported> {
     let mut reported = tokens(seen.usage)?;
     // The totals are those of the entries of one kind. What was done beside them, such as making
     // the context smaller or asking a better model for advice, stands in its own entry alone.

@@ -32,6 +32,8 @@ pub(super) const ID: Pick = 8;
 pub(super) const STATUS: Pick = 9;
 /// What stands in answers about work whose usage may be told more than once.
 pub(super) const AGAIN: Pick = 10;
+/// The model that the request's path names.
+pub(super) const ASKED: Pick = 11;
 /// From here on: values that the dialect's reader wants beside the usage object, the last of each.
 pub(super) const FIELD: Pick = 16;
 /// From here on: places where values are counted.
@@ -70,7 +72,7 @@ pub(super) struct Dialect {
     pub(super) places: &'static [Place],
     pub(super) keeps: Keeps,
     pub(super) binary: Binary,
-    /// Headers of the answer that say something, and under which field it is kept.
+    /// Headers of the answer that say something, and what: a tier, or a field of usage.
     pub(super) headers: &'static [(&'static str, Pick)],
     /// Reads what an answer has said, or `None` where it has no counts.
     pub(super) read: fn(&Seen<'_>) -> Option<Reported>,
@@ -108,7 +110,8 @@ impl Api {
             Self::GeminiEmbed => &google::EMBED,
             Self::GeminiInteractions | Self::GeminiInteractionPoll => &google::INTERACTIONS,
             Self::VertexPredict => &google::PREDICT,
-            Self::BedrockConverse | Self::BedrockConverseStream => &bedrock::CONVERSE,
+            Self::BedrockConverse => &bedrock::CONVERSE,
+            Self::BedrockConverseStream => &bedrock::CONVERSE_STREAM,
             Self::BedrockInvoke => &bedrock::INVOKE,
             Self::BedrockInvokeStream => &bedrock::INVOKE_STREAM,
             Self::CohereV1Chat

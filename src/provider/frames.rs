@@ -1,18 +1,21 @@
 //! AWS's event stream: `application/vnd.amazon.eventstream`.
 //!
 //! A frame is `total length, headers length, checksum of these two, headers, payload, checksum`;
-//! numbers are 32 bits, the most significant first. Its payload is one JSON document. Of a frame
-//! whose lengths cannot be, nothing more is read: where the next one begins is not known. `Wrapped`
-//! payloads are `{"bytes":"…"}`, the model's own document in base64.
+//! numbers are 32 bits, the most significant first. Its payload is one JSON document, or none. Of a
+//! frame whose lengths cannot be, or are not what their checksum says, nothing more is read: where
+//! the next one begins is not known. The checksum of a payload is the client's to check; here a
+//! document must be whole. `Wrapped` payloads are `{"bytes":"…"}`, the model's own in base64.
 
 use super::dialect::Binary;
 
 /// What a frame has.
 pub(super) enum Part<'a> {
+    /// It says that an error came in the middle of the stream.
+    Exception,
     /// A part of its document.
     Data(&'a [u8]),
-    /// Its end; `true` where it says that an error came in the middle of the stream.
-    End(bool),
+    /// The end of a document.
+    End,
 }
 
 /// Reads frames in chunks.
@@ -24,6 +27,8 @@ pub(super) struct Frames {
     scratch: Vec<u8>,
     /// Whether the current frame is an exception.
     exception: bool,
+    /// Whether it has a document.
+    said: bool,
     unwrap: Unwrap,
 }
 
@@ -44,6 +49,7 @@ impl Frames {
             at: At::Prelude,
             scratch: Vec::new(),
             exception: false,
+            said: false,
             unwrap: Unwrap::default(),
         }
     }
@@ -65,7 +71,7 @@ impl Frames {
             let before = self.at;
             let len = match self.at {
                 At::Prelude => self.prelude(rest),
-                At::Headers(left, payload) => self.headers(rest, left, payload),
+                At::Headers(left, payload) => self.headers(rest, (left, payload), on_part),
                 At::Payload(left) => self.payload(rest, left, on_part),
                 At::Checksum(left) => self.checksum(rest, left, on_part),
                 At::Broken => return,
@@ -99,16 +105,26 @@ impl Frames {
         len
     }
 
-    fn headers(&mut self, bytes: &[u8], left: usize, payload: usize) -> usize {
+    fn headers(
+        &mut self,
+        bytes: &[u8],
+        (left, payload): (usize, usize),
+        on_part: &mut impl FnMut(Part<'_>),
+    ) -> usize {
         let len = bytes.len().min(left);
-        self.scratch.extend_from_slice(bytes.get(..len).unwrap_or_default());
+        let kept = len.min(KEPT_HEADERS.saturating_sub(self.scratch.len()));
+        self.scratch.extend_from_slice(bytes.get(..kept).unwrap_or_default());
         let left = left.saturating_sub(len);
         self.at = At::Headers(left, payload);
         if left == 0 {
             self.exception = is_exception(&self.scratch);
             self.scratch.clear();
             self.unwrap = Unwrap::default();
+            self.said = false;
             self.at = At::Payload(payload);
+            if self.exception {
+                on_part(Part::Exception);
+            }
         }
         len
     }
@@ -116,10 +132,15 @@ impl Frames {
     fn payload(&mut self, bytes: &[u8], left: usize, on_part: &mut impl FnMut(Part<'_>)) -> usize {
         let len = bytes.len().min(left);
         let data = bytes.get(..len).unwrap_or_default();
+        let said = &mut self.said;
+        let mut say = |bytes: &[u8]| {
+            *said = true;
+            on_part(Part::Data(bytes));
+        };
         if self.wrapped && !self.exception {
-            self.unwrap.feed(data, &mut |bytes| on_part(Part::Data(bytes)));
+            self.unwrap.feed(data, &mut say);
         } else if !data.is_empty() {
-            on_part(Part::Data(data));
+            say(data);
         }
         let left = left.saturating_sub(len);
         self.at = if left == 0 { At::Checksum(CHECKSUM) } else { At::Payload(left) };
@@ -132,7 +153,9 @@ impl Frames {
         self.at = At::Checksum(left);
         if left == 0 {
             self.at = At::Prelude;
-            on_part(Part::End(self.exception));
+            if self.said {
+                on_part(Part::End);
+            }
         }
         len
     }
@@ -243,8 +266,13 @@ const PRELUDE: usize = 12;
 const CHECKSUM: usize = 4;
 /// As the format has it.
 const MOST_HEADERS: usize = 128 * 1024;
+/// More than any real one has: kept to find the kind of message in them.
+const KEPT_HEADERS: usize = 4 * 1024;
 /// As the format has it.
 const MOST_PAYLOAD: usize = 24 * 1024 * 1024;
 const KEY: &[u8] = b"\"bytes\":\"";
 /// Where in the key blanks may stand: before and behind its colon.
 const COLON: usize = 7;
+
+#[cfg(test)]
+pub(super) mod tests;
