@@ -70,6 +70,7 @@ test: wasm quota $(VENV) $(ENVOY_READY) browser postgres ## everything: unit tes
 	@$(STAGE) "tests" $(CARGO) test --locked --workspace
 	@$(STAGE) "benchmarks as tests" $(CARGO) test --locked --package tollgate --benches
 	@$(STAGE) "tests as shipped" $(CARGO) test --locked --package tollgate --profile testrelease
+	@$(STAGE) "fuzz targets over their seeds" scripts/seeds.sh
 	@$(STAGE) "price book" $(PY) -m pytest --quiet prices
 	@$(STAGE) "configurations" $(MAKE) --no-print-directory validate
 	@$(STAGE) "real Envoy" $(PY) -m pytest integration

@@ -11,9 +11,12 @@ const POINTERS: [&[&str]; 4] = [&["user"], &["metadata", "user_id"], &["model"],
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else { return };
     let api = Api::ALL[usize::from(input.choice) % Api::ALL.len()];
-    let whole = read(api, &mut [input.body].into_iter());
-    for cut in [read(api, &mut input.pieces(input.body)), read(api, &mut input.body.chunks(1))]
-    {
+    let form = read(api, FORM, &mut [input.body].into_iter());
+    let cut = read(api, FORM, &mut input.pieces(input.body));
+    assert_eq!(format!("{cut:?}"), format!("{form:?}"));
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| read(api, "", pieces);
+    let whole = read(&mut [input.body].into_iter());
+    for cut in [read(&mut input.pieces(input.body)), read(&mut input.body.chunks(1))] {
         assert_eq!(format!("{cut:?}"), format!("{whole:?}"));
     }
     let Some(tree) = Tree::parse(input.body).filter(Tree::is_plain) else { return };
@@ -31,11 +34,14 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-fn read(api: Api, pieces: &mut dyn Iterator<Item = &[u8]>) -> Said {
+/// A form with a boundary that the fuzzer finds soon.
+const FORM: &str = "multipart/form-data; boundary=b";
+
+fn read(api: Api, content_type: &str, pieces: &mut dyn Iterator<Item = &[u8]>) -> Said {
     let pointers =
         POINTERS.map(|keys| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>());
     let pointers: Vec<&[String]> = pointers.iter().map(Vec::as_slice).collect();
-    let mut body = Body::new(&Questions::new(api, &pointers));
+    let mut body = Body::new(&Questions::new(api, &pointers), content_type);
     pieces.for_each(|piece| body.feed(piece));
     body.end()
 }
