@@ -79,7 +79,7 @@ test: wasm quota $(VENV) $(ENVOY_READY) browser postgres ## everything: unit tes
 
 .PHONY: replay
 replay: wasm $(VENV) $(ENVOY_READY) ## recorded exchanges through a real Envoy: RECORDINGS=dir
-	@$(PY) -m integration.replay "$(RECORDINGS)"
+	@$(PY) -m integration.replay "$(RECORDINGS)" --costs
 
 .PHONY: prices
 prices: $(VENV) ## make the price book anew from genai-prices, and compare it with litellm's
@@ -142,7 +142,7 @@ validate: wasm $(VENV) $(ENVOY_READY)
 
 .PHONY: replay-if-there
 replay-if-there:
-	@if [ -d "$(RECORDINGS)" ]; then $(PY) -m integration.replay "$(RECORDINGS)"; \
+	@if [ -d "$(RECORDINGS)" ]; then $(PY) -m integration.replay "$(RECORDINGS)" --costs; \
 	else echo "replay: SKIPPED, no recordings in $(RECORDINGS)"; fi
 
 .venv/bin/pip:

@@ -27,7 +27,7 @@ from typing import Any
 
 import httpx
 
-from . import truth
+from . import costs
 from .bootstrap import FIELDS, WASM, Setup
 from .envoy import Envoy, EnvoyFailed, Row
 from .upstream import Response, Upstream
@@ -261,28 +261,6 @@ def show(table: dict[tuple[str, str], Counter[str]]) -> None:
     print("unclear: the recording's meaning is disputed")
 
 
-def show_costs(exchanges: list[Exchange], rows: dict[str, Row]) -> None:
-    """Prints how our costs compare with those of genai-prices, where both have one."""
-    same, different = 0, []
-    for exchange in exchanges:
-        recorded, expected = exchange.recorded, exchange.expected
-        if exchange.cut or "raw_usage" not in expected:
-            continue
-        names = ("usageMetadata", "modelVersion") if "gemini" in recorded["api"] else ("usage", "model")
-        response = {names[0]: expected["raw_usage"], names[1]: expected.get("model")}
-        url = f"https://{recorded['provider_host']}{recorded['path']}"
-        theirs = truth.cost(response, recorded["api"], provider_api_url=url)
-        ours = rows.get(exchange.id, {}).get("cost_nano_usd")
-        if theirs is None or not (ours or "").isdigit():
-            continue
-        if int(ours) == theirs:
-            same += 1
-        else:
-            different.append(f"  {exchange.id}  {expected.get('model')}: {theirs}, got {ours}")
-    print(f"\ncosts in nano-dollars against genai-prices: {same} the same, {len(different)} not")
-    print("\n".join(different))
-
-
 def main() -> int:
     """Returns the exit code."""
     parser = argparse.ArgumentParser(description="Replays recorded exchanges through Envoy.")
@@ -314,7 +292,8 @@ def main() -> int:
         return 2
     failures = judge(exchanges, rows, wrong)
     if options.costs:
-        show_costs(exchanges, rows)
+        whole = [exchange for exchange in exchanges if not exchange.cut and exchange.id in rows]
+        failures += costs.compare((e.recorded, e.expected, rows[e.id]) for e in whole)
     return 1 if failures else 0
 
 

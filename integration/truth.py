@@ -23,7 +23,12 @@ def cost(response: dict[str, Any], api: str, **provider: str) -> int | None:
     except (LookupError, ValueError, AttributeError):
         # The last where Google was asked for enums as numbers: genai-prices expects names.
         return None
-    return int((price * NANO).quantize(Decimal(1), ROUND_HALF_UP))
+    return nano(price)
+
+
+def nano(dollars: Decimal) -> int:
+    """Dollars in whole nano-dollars, rounded half up."""
+    return int((dollars * NANO).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def tokens(response: dict[str, Any], api: str, provider_id: str) -> dict[str, int]:
