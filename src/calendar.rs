@@ -11,6 +11,10 @@ use jiff::{
     tz::TimeZone,
 };
 
+mod zones;
+
+pub use zones::zone;
+
 /// How often a budget begins anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cycle {

@@ -28,6 +28,7 @@ pub mod json;
 pub mod lease;
 pub mod metrics;
 pub mod money;
+mod packed;
 pub mod price;
 pub mod provider;
 pub mod record;

@@ -13,7 +13,7 @@ use super::{
     raw::{Raw, RawAccessLog, RawAnonymous, RawMetrics, RawTenant},
     shape::Object,
 };
-use crate::who;
+use crate::{calendar, who};
 
 use self::{rule::providers, source::sources};
 
@@ -88,7 +88,7 @@ fn anonymous(raw: RawAnonymous, faults: &mut Faults) -> Anonymous {
 }
 
 fn time_zone(raw: &str, faults: &mut Faults) -> TimeZone {
-    TimeZone::get(raw).unwrap_or_else(|_| {
+    calendar::zone(raw).unwrap_or_else(|| {
         faults.add("time_zone", "must be a name of the IANA database, such as Europe/Berlin");
         TimeZone::UTC
     })

@@ -6,12 +6,12 @@
 use core::cell::OnceCell;
 use core::fmt;
 
-use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use serde::{Deserialize, Deserializer};
 
 use super::model::Model;
 use super::name;
 use super::{Sold, Tariff};
+use crate::packed;
 
 /// The prices of all known models.
 #[derive(Debug, Deserialize)]
@@ -52,7 +52,7 @@ impl Provider {
 }
 
 fn unpacked((start, end): (usize, usize)) -> Option<Box<[Model]>> {
-    let text = decompress_to_vec_with_limit(PACKED.get(start..end)?, MAX_TEXT).ok()?;
+    let text = packed::part(PACKED.get(start..end)?)?;
     serde_json::from_slice(&text).ok()
 }
 
@@ -165,8 +165,6 @@ impl core::error::Error for BookError {}
 
 /// The format of books that this code reads.
 const FORMAT: u64 = 1;
-/// More than any provider's models take.
-const MAX_TEXT: usize = 4 * 1_024 * 1_024;
 const HEAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.json"));
 const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.bin"));
 

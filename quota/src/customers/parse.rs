@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use jiff::{civil::Date, tz::TimeZone};
 use tollgate::{
+    calendar,
     money::NanoUsd,
     rule::{self, Defaults, Dollars, RawRule, Rule, WARN_AT, is_id},
     sync::Unit,
@@ -78,7 +79,7 @@ impl Faults {
     }
 
     fn book(&mut self, file: File) -> Book {
-        let zone = TimeZone::get(&file.business.time_zone).unwrap_or_else(|_| {
+        let zone = calendar::zone(&file.business.time_zone).unwrap_or_else(|| {
             self.add(
                 "business.time_zone",
                 "must be a name of the IANA database, such as Europe/Berlin",

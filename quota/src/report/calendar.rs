@@ -98,6 +98,8 @@ fn midnight(day: Date, zone: &TimeZone) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use tollgate::calendar;
+
     use super::*;
 
     fn days(first: &str, last: &str) -> Days {
@@ -122,18 +124,18 @@ mod tests {
             ("America/Santiago",     "2026-09-06", "2026-09-06T04:00:00Z", 92),
         ];
         for (zone, day, start, quarters) in cases {
-            let stretch = days(day, day).stretch(&TimeZone::get(zone).unwrap());
+            let stretch = days(day, day).stretch(&calendar::zone(zone).unwrap());
             let start: Timestamp = start.parse().unwrap();
             assert_eq!(stretch.start, start.as_second(), "{zone} {day}");
             assert_eq!(stretch.end - stretch.start, quarters * 900, "{zone} {day}");
             assert_eq!(stretch.start % 900, 0, "{zone} {day}");
-            assert_eq!(day_of(stretch.start, &TimeZone::get(zone).unwrap()).to_string(), day);
+            assert_eq!(day_of(stretch.start, &calendar::zone(zone).unwrap()).to_string(), day);
         }
     }
 
     #[test]
     fn days_follow_each_other_without_gap() {
-        let zone = TimeZone::get("Europe/Berlin").unwrap();
+        let zone = calendar::zone("Europe/Berlin").unwrap();
         let year = days("2026-01-01", "2026-12-31");
         let mut end = year.stretch(&zone).start;
         for day in year.each() {
