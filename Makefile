@@ -136,7 +136,7 @@ postgres:
 
 .PHONY: validate
 validate: wasm $(VENV) $(ENVOY_READY)
-	@for file in minimal envoy istio-wasmplugin istio-envoyfilter envoy-gateway; do \
+	@for file in minimal budgets envoy istio-wasmplugin istio-envoyfilter envoy-gateway; do \
 		$(CARGO) run --quiet --locked --package tollgate-check -- envoy/$$file.yaml || exit 1; done
 	@$(PY) scripts/check_envoy.py
 

@@ -1,8 +1,8 @@
 """Checks what a user loads from `envoy/`, with the programs that will load it.
 
-Envoy itself takes the whole configuration and the filter of Istio's EnvoyFilter; `promtool`, where
-it is installed, takes every expression. The labels are the same in all files, and every metric that
-a rule or a panel reads is one that the filter writes.
+Envoy itself takes the whole configuration, with the one of budgets too, and the filter of Istio's
+EnvoyFilter; `promtool`, where it is installed, takes every expression. The labels are the same in
+all files, and every metric that a rule or a panel reads is one that the filter writes.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ def envoy() -> Iterator[str]:
     yield from refused(whole, "envoy.yaml")
     patch = load("istio-envoyfilter.yaml")[0]["spec"]["configPatches"][0]["patch"]["value"]
     chain = whole["static_resources"]["listeners"][0]["filter_chains"][0]
-    chain["filters"][0]["typed_config"]["http_filters"][0] = patch
+    filters = chain["filters"][0]["typed_config"]["http_filters"]
+    filters[0]["typed_config"]["config"]["configuration"]["value"] = load("budgets.yaml")[0]
+    yield from refused(whole, "budgets.yaml")
+    filters[0] = patch
     yield from refused(whole, "istio-envoyfilter.yaml")
 
 

@@ -48,8 +48,20 @@ mod tests {
     #[test]
     fn what_is_no_zones_name_is_none() {
         let names = [
-            "", " ", "Mars/Base", "Europe", "Europe/", "Berlin", "Europe/Berlin ", " UTC", "Z",
-            "Europe/Berlin 0", "Europe/Berlin\n", "+01:00", "Etc/Unknown", "../UTC",
+            "",
+            " ",
+            "Mars/Base",
+            "Europe",
+            "Europe/",
+            "Berlin",
+            "Europe/Berlin ",
+            " UTC",
+            "Z",
+            "Europe/Berlin 0",
+            "Europe/Berlin\n",
+            "+01:00",
+            "Etc/Unknown",
+            "../UTC",
         ];
         for name in names {
             assert_eq!(zone(name), None, "{name:?}");
