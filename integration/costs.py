@@ -61,8 +61,9 @@ WHY: dict[str, Callable[[Json, Json], bool]] = {
     "cache writes by their time to live, which the expectation adds up": lambda call, _: (
         "cache_write_1h" in call["leaves"]
     ),
-    "served on terms other than the standard ones": lambda call, _: call.get("tier")
-    not in (None, "default", "standard", "auto", "ON_DEMAND", "on_demand"),
+    "served on terms other than the standard ones": lambda call, _: (
+        call.get("tier") not in (None, "default", "standard", "auto", "ON_DEMAND", "on_demand")
+    ),
     "thinking that Google's chat completions show in the total alone": lambda call, expected: (
         call["provider"] in ("google", "vertex")
         and expected.get("reported_total_tokens", 0) > expected["input_tokens"] + expected["output_tokens"]

@@ -233,7 +233,10 @@ def judge(exchanges: list[Exchange], rows: dict[str, Row], wrong: dict[str, str]
             found = [wrong[exchange.id]]
         elif row is None:
             found = ["no row in the access log"]
-        elif exchange.expected.get("ground_truth") not in (None, "firm", "ruled") or exchange.recorded["id"] in met:
+        elif (
+            exchange.expected.get("ground_truth") not in (None, "firm", "ruled")
+            or exchange.recorded["id"] in met
+        ):
             table[exchange.group]["unclear"] += 1
             continue
         else:

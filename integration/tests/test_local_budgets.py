@@ -45,13 +45,27 @@ def budgets() -> list[dict[str, Any]]:
         },
     }
     named = [
-        {"tenant": f"{name}-{at}", "window": "day", **budget} for name, budget in own.items() for at in range(8)
+        {"tenant": f"{name}-{at}", "window": "day", **budget}
+        for name, budget in own.items()
+        for at in range(8)
     ]
     money = [
         # In the place of the requests that each tenant has.
-        {"tenant": "rich-0", "id": "requests-day", "limit": {"usd": "0.01"}, "window": "month", "action": "refuse"}
+        {
+            "tenant": "rich-0",
+            "id": "requests-day",
+            "limit": {"usd": "0.01"},
+            "window": "month",
+            "action": "refuse",
+        }
     ]
-    feature = {"tenant": "*", "feature": "analysis", "limit": {"units": 2}, "window": "week", "action": "refuse"}
+    feature = {
+        "tenant": "*",
+        "feature": "analysis",
+        "limit": {"units": 2},
+        "window": "week",
+        "action": "refuse",
+    }
     return [*each, *named, *money, feature]
 
 
@@ -66,9 +80,7 @@ def house(request: pytest.FixtureRequest, upstream: Upstream) -> Iterator[House]
     """An Envoy in each mode."""
     if not WASM.is_file():
         pytest.skip("no target/tollgate.wasm: run `make wasm`")
-    setup = Setup(
-        upstreams={"upstream": upstream.port}, plugin=plugin(hold_headers=request.param), workers=2
-    )
+    setup = Setup(upstreams={"upstream": upstream.port}, plugin=plugin(hold_headers=request.param), workers=2)
     with Envoy(setup) as envoy:
         house = House(envoy, upstream)
         yield house
@@ -127,7 +139,10 @@ def test_a_downgrade_changes_the_model(house: House) -> None:
     first, second = (house.post("cheaper-0", dialect) for _ in range(2))
     assert b'"gpt-4o-mini"' in first.request.body
     assert b'"gpt-4.1-nano"' in second.request.body
-    assert second.fields("decision", "budget") == {"decision": "downgrade", "budget": "requests-day/cheaper-0"}
+    assert second.fields("decision", "budget") == {
+        "decision": "downgrade",
+        "budget": "requests-day/cheaper-0",
+    }
     assert second.answer.headers["x-tollgate-downgraded"] == "gpt-4o-mini -> gpt-4.1-nano"
 
 

@@ -158,8 +158,9 @@ fn what_a_vendors_body_says_is_read_and_bedrocks_own_counts_are_right() {
     let gpt = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}}"#;
     let of_claude = vec![(Input, 5), (CacheRead, 7), (CacheWrite1h, 10), (Output, 6)];
     let of_gpt = vec![(Input, 5), (CacheRead, 4), (Output, 5), (Reasoning, 3)];
+    type Headers = Vec<(&'static str, &'static str)>;
     #[rustfmt::skip]
-    let cases: Vec<(Vec<(&str, &str)>, &str, Vec<_>)> = vec![
+    let cases: Vec<(Headers, &str, Vec<_>)> = vec![
         (cached(),           claude,                                                        of_claude.clone()),
         // A header less than the body has.
         (counts("5", "6"),   claude,                                                        of_claude.clone()),
