@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The lease is one fixed record per budget, changed by compare-and-swap. A worker draws ahead by
-//! its pace while there is plenty, and exactly one hold when the lease is short, so that the last
-//! of a budget is never stuck with a worker that does not need it. A change that loses its races is
+//! its pace while there is plenty, and exactly one hold when the lease is short; what it has left
+//! then goes back with each call that ends, and with each tick, so that the last of a budget is not
+//! stuck with a worker that does not need it. A change that loses its races is
 //! not made: what was to be given back stays in the slice until the next tick.
 //!
 //! A budget that no service keeps is one lease of its whole limit, opened once in a window, and
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::shared::Shared;
 pub use lease::{Lease, Loan, Short, drain, lend, open, owe};
-use lease::{back, cover, draw};
+use lease::{PLENTY, back, cover, draw};
 
 /// What one worker has drawn, by budget.
 #[derive(Debug, Default)]
@@ -162,12 +163,24 @@ impl Slices {
 }
 
 impl Slice {
-    /// Gives back what is beyond the pace: another worker may be short of just that.
+    /// Gives back what is beyond the pace, and everything where the lease is short: another worker
+    /// may need just that.
     fn give_back(&mut self, shared: &mut impl Shared, budget: &str) {
-        let spare = self.left.saturating_sub(self.pace);
+        let keep = if self.left == 0 { 0 } else { self.keep(shared, budget) };
+        let spare = self.left.saturating_sub(keep);
         if spare > 0 && back(shared, budget, self.window, spare).is_ok() {
             self.left = self.left.saturating_sub(spare);
         }
+    }
+
+    /// What may stay here for calls to come.
+    fn keep(&self, shared: &impl Shared, budget: &str) -> u64 {
+        if self.pace == 0 {
+            return 0;
+        }
+        let lease = Lease::of(shared, budget).filter(|lease| lease.window == self.window);
+        let plenty = lease.filter(|lease| lease.available / PLENTY >= self.need);
+        plenty.map_or(0, |lease| self.pace.min(lease.available))
     }
 }
 

@@ -275,7 +275,8 @@ fn key(budget: &str) -> String {
 const LAYOUT: u8 = 2;
 /// Milliseconds of a second, in which windows are counted.
 const MS: u64 = 1_000;
-/// A worker draws ahead at most this part of what is left, so that others find something too.
-const PLENTY: u64 = 8;
+/// A worker draws ahead at most this part of what is left, so that others find something too; a lease
+/// that has not so many holds is short.
+pub(super) const PLENTY: u64 = 8;
 /// For how long "nothing left" is believed: what others give back may have made room since.
 const RECHECK_MS: u64 = 1_000;

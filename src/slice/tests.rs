@@ -73,6 +73,36 @@ fn what_one_call_did_not_use_is_there_for_another_worker_at_once() {
 }
 
 #[test]
+fn nothing_of_a_short_lease_is_kept_for_calls_to_come() {
+    let mut store = Store::default();
+    let (mut one, mut other) = (Slices::default(), Slices::default());
+    lend(&mut store, "b", loan(9_000), 0).unwrap();
+    one.take(&mut store, "b", 1, 6_000, 0).unwrap();
+    one.tick(&mut store);
+    assert_eq!(one.put(&mut store, "b", 1, 6_000, 100), 0);
+    assert_eq!(other.take(&mut store, "b", 1, 6_000, 0), Ok(()), "a pace of 3,000 is not kept");
+}
+
+#[test]
+fn what_was_drawn_ahead_comes_back_with_the_tick_when_the_lease_is_short() {
+    let mut store = Store::default();
+    let (mut one, mut other) = (Slices::default(), Slices::default());
+    lend(&mut store, "b", loan(1_000), 0).unwrap();
+    for _ in 0..40 {
+        one.take(&mut store, "b", 1, 10, 0).unwrap();
+        one.put(&mut store, "b", 1, 10, 0);
+    }
+    one.tick(&mut store);
+    one.take(&mut store, "b", 1, 10, 0).unwrap();
+    one.put(&mut store, "b", 1, 10, 0);
+    let rest = available(&store);
+    assert!(rest < 1_000, "there is plenty: some is kept");
+    other.take(&mut store, "b", 1, rest, 0).unwrap();
+    one.tick(&mut store);
+    assert_eq!(available(&store), 1_000 - rest);
+}
+
+#[test]
 fn an_idle_worker_lets_go_of_everything() {
     let (mut store, mut slices) = (Store::default(), Slices::default());
     lend(&mut store, "b", loan(1_000), 0).unwrap();
