@@ -24,7 +24,7 @@ use crate::shared::{Shared, is_new};
 use crate::sync::Charge;
 use crate::who::{Lookup, Origin, is_name};
 use asking::Asking;
-pub use asking::is_signed;
+pub use asking::{covers, is_signed};
 use cost::Bill;
 use finding::{Finding, From, Reply, is_success, may_have_worked};
 use names::{Name, Who};

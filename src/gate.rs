@@ -56,6 +56,8 @@ pub struct Target {
     pub provider: String,
     /// Whether streams are asked for usage that the client did not ask for.
     pub asks_usage: bool,
+    /// Whether the client has signed it, so that nothing of it may be changed.
+    pub signed: bool,
 }
 
 impl Target {
@@ -128,7 +130,7 @@ impl Gate {
         let asks_usage = asks_usage
             .unwrap_or_else(|| self.config.include_usage && needs_usage_option(&provider));
         let asks_usage = asks_usage && api.has_usage_option();
-        Some(Target { api, model, provider, asks_usage })
+        Some(Target { api, model, provider, asks_usage, signed: false })
     }
 }
 

@@ -26,13 +26,28 @@ pub fn body(shape: Shape, status: u16, code: &str, message: &str) -> Vec<u8> {
 ///
 /// SDKs try again at 429 unless they are told not to. What is refused now is refused in a second.
 #[must_use]
-pub fn headers(status: u16, retry_after: Option<u64>) -> Vec<(&'static str, String)> {
+pub fn headers(shape: Shape, status: u16, retry_after: Option<u64>) -> Vec<(&'static str, String)> {
     let mut headers = vec![("content-type", "application/json".to_owned())];
+    if shape == Shape::Bedrock {
+        headers.push(("x-amzn-errortype", aws_error(status).to_owned()));
+    }
     if status == 429 {
         headers.push(("x-should-retry", "false".to_owned()));
     }
     headers.extend(retry_after.map(|seconds| ("retry-after", seconds.to_string())));
     headers
+}
+
+/// The error that AWS's SDKs raise.
+const fn aws_error(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "AccessDeniedException",
+        402 => "ServiceQuotaExceededException",
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        500.. => "InternalServerException",
+        _ => "ValidationException",
+    }
 }
 
 fn openai(status: u16, code: &str, message: &str) -> Value {
@@ -118,10 +133,15 @@ mod tests {
 
     #[test]
     fn only_a_429_tells_the_client_not_to_try_again() {
-        assert_eq!(headers(401, None), [("content-type", "application/json".to_owned())]);
-        assert_eq!(headers(413, None).len(), 1);
+        assert_eq!(
+            headers(Shape::OpenAi, 401, None),
+            [("content-type", "application/json".to_owned())]
+        );
+        assert_eq!(headers(Shape::OpenAi, 413, None).len(), 1);
         let retry = ("x-should-retry", "false".to_owned());
-        let told: Vec<_> = headers(429, Some(9)).into_iter().skip(1).collect();
+        let told: Vec<_> = headers(Shape::OpenAi, 429, Some(9)).into_iter().skip(1).collect();
         assert_eq!(told, [retry, ("retry-after", "9".to_owned())]);
+        let aws = headers(Shape::Bedrock, 429, None);
+        assert!(aws.contains(&("x-amzn-errortype", "ThrottlingException".to_owned())), "{aws:?}");
     }
 }

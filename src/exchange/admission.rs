@@ -148,6 +148,7 @@ impl Exchange {
     /// Whether the model stands where it can still be changed.
     fn can_change(&self) -> bool {
         match self.target.model {
+            _ if self.target.signed => false,
             Some(_) => self.target.api.shape() == Shape::Google && self.head_held,
             None => self.body.said().model.is_some(),
         }

@@ -116,8 +116,17 @@ impl Exchange {
     }
 }
 
-/// Whether a request is signed, by its `authorization`: its body must not be changed.
+/// Whether a request is signed with AWS SigV4, by its `authorization` or in its path: neither its body
+/// nor its path must be changed.
 #[must_use]
-pub fn is_signed(authorization: &str) -> bool {
-    authorization.starts_with("AWS4-")
+pub fn is_signed(authorization: &str, path: &str) -> bool {
+    authorization.starts_with("AWS4-") || path.contains("X-Amz-Signature=")
+}
+
+/// Whether the signature in `authorization` covers a header, so that it must not be changed either.
+#[must_use]
+pub fn covers(authorization: &str, name: &str) -> bool {
+    let fields = authorization.split([',', ' ']);
+    let mut lists = fields.filter_map(|field| field.strip_prefix("SignedHeaders="));
+    lists.any(|list| list.split(';').any(|own| own.eq_ignore_ascii_case(name)))
 }

@@ -314,3 +314,13 @@ fn answers_are_asked_for_in_a_coding_that_can_be_read() {
         assert_eq!(readable_encoding(accepted), becomes, "{accepted}");
     }
 }
+
+#[test]
+fn what_a_client_has_signed_is_known() {
+    let signed = "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host;accept-encoding, Signature=c";
+    assert!(is_signed(signed, "/") && is_signed("", "/model/m/invoke?X-Amz-Signature=c"));
+    assert!(!is_signed("Bearer AWS4-", "/model/m/invoke"));
+    assert!(
+        covers(signed, "Accept-Encoding") && !covers(signed, "encoding") && !covers("", "host")
+    );
+}

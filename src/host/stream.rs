@@ -7,7 +7,7 @@ use super::entry::Action;
 use super::vm::{NANOS_PER_MILLI, Vm};
 use super::{change, facts, service};
 use crate::config::LogField;
-use crate::exchange::{Close, Exchange, Step, Teller, is_signed, readable_encoding};
+use crate::exchange::{Close, Exchange, Step, Teller, covers, is_signed, readable_encoding};
 use crate::gate::Gate;
 use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
@@ -70,10 +70,14 @@ fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
         stream.state = State::Skipped(Rc::clone(gate));
         return Action::Continue;
     };
-    if let Some(readable) = readable_encoding(header("accept-encoding").text()) {
+    let authorization = header("authorization");
+    target.signed = is_signed(authorization.text(), path.text());
+    target.asks_usage &= !target.signed;
+    if let Some(readable) = readable_encoding(header("accept-encoding").text())
+        && !covers(authorization.text(), "accept-encoding")
+    {
         let _ = abi::replace_header(Headers::Request, "accept-encoding", readable);
     }
-    target.asks_usage &= !is_signed(header("authorization").text());
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
     let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
@@ -282,7 +286,7 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
         }
         Step::Refuse(refusal) => {
             let body = refusal::body(refusal.shape, refusal.status, refusal.code, &refusal.message);
-            let headers = refusal::headers(refusal.status, refusal.retry_after);
+            let headers = refusal::headers(refusal.shape, refusal.status, refusal.retry_after);
             let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, &**value)).collect();
             let details = format!("tollgate_{}", refusal.code);
             // Envoy answers once this callback has returned, and drops what it holds.
