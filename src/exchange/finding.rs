@@ -65,12 +65,16 @@ impl Finding {
             (From::Envoy, _) => Amount::Absent,
             _ if target.api.is_free() => Amount::Absent,
             (From::Silence, _) => Amount::Estimated(basis.unanswered()),
+            // What goes on in the background tells all of it at its end. What a poll tells of work
+            // that cannot be told again was told by the answer to the work itself.
+            _ if evidence.pending => Amount::Absent,
+            _ if target.api.is_poll() && evidence.told_again.is_none() => Amount::Absent,
             (From::Upstream, Some(reported)) if evidence.is_final && reported.inferred => {
                 Amount::Estimated(reported)
             }
             (From::Upstream, Some(reported)) if evidence.is_final => Amount::Reported(reported),
-            // What is asked for again, or goes on in the background, is told later or was before.
-            (From::Upstream, _) if target.api.is_poll() || evidence.pending => Amount::Absent,
+            // What is asked for again is told later or was before.
+            (From::Upstream, _) if target.api.is_poll() => Amount::Absent,
             (From::Upstream, _) if is_success(status) && !evidence.is_mere_error() => {
                 Amount::Estimated(basis.answered(&evidence))
             }

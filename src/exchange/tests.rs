@@ -165,6 +165,36 @@ fn what_a_call_used_follows_from_how_it_ended() {
 }
 
 #[test]
+fn what_is_told_again_counts_where_it_was_not_told_before() {
+    let response = |background: bool, status: &str| {
+        format!(
+            r#"{{"id":"r","model":"gpt-5","status":"{status}","background":{background},"usage":{{"input_tokens":5,"output_tokens":2}}}}"#
+        )
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // method, path,          body,                            usage
+        ("POST", "/v1/responses",   response(false, "completed"),   "reported"),
+        ("GET",  "/v1/responses/r", response(false, "completed"),   "absent"),
+        ("POST", "/v1/responses",   response(true,  "queued"),      "absent"),
+        ("GET",  "/v1/responses/r", response(true,  "in_progress"), "absent"),
+        ("GET",  "/v1/responses/r", response(true,  "completed"),   "reported"),
+        ("GET",  "/v1/responses/r", response(true,  "incomplete"),  "reported"),
+    ];
+    for (method, path, body, usage) in cases {
+        let gate = gate("{}");
+        let target = gate.target(method, path, "api.openai.com", "").unwrap();
+        let mut exchange = Exchange::open(gate, target, "id".into(), 0, |_| Lookup::Absent);
+        assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
+        exchange.on_answer_head(200, "", "", |_| None);
+        exchange.on_answer_body(body.as_bytes(), true, || 0);
+        let record = exchange.close(Close::new("via_upstream"), teller()).0;
+        let told = record.field(crate::config::LogField::Usage).unwrap();
+        assert_eq!(told, usage, "{method} {body}");
+    }
+}
+
+#[test]
 fn a_call_without_an_answer_costs_what_it_may_have_cost() {
     #[rustfmt::skip]
     let cases = [

@@ -124,6 +124,16 @@ impl Spec {
         keys.iter().find(|(own, _)| **own == *key).map(|&(_, under)| under)
     }
 
+    /// The place under a key as it is written. With escapes in it, it means the same to whoever
+    /// reads the document next.
+    pub(super) fn under_written(&self, place: Place, key: &[u8]) -> Option<Place> {
+        if !key.contains(&b'\\') {
+            return self.under_key(place, key);
+        }
+        let key: String = serde_json::from_slice(&[b"\"", key, b"\""].concat()).ok()?;
+        self.under_key(place, key.as_bytes())
+    }
+
     /// What is wanted with the value under this key of the document.
     #[must_use]
     pub fn wishes_under(&self, key: &str) -> &[(Pick, How)] {

@@ -169,7 +169,7 @@ impl Scanner {
             return self.spec.under_key(place, tail);
         }
         self.keep(tail, MAX_KEY);
-        if self.overflown { None } else { self.spec.under_key(place, &self.scratch) }
+        if self.overflown { None } else { self.spec.under_written(place, &self.scratch) }
     }
 
     fn colon(&mut self, bytes: &[u8], place: Option<Place>) -> usize {

@@ -202,17 +202,23 @@ impl Parts {
             "/output_tokens_details/reasoning_tokens",
             "/reasoning_tokens",
         ]);
+        let image = counts
+            .first(&["/prompt_tokens_details/image_tokens", "/input_tokens_details/image_tokens"]);
+        let image_out = counts.first(&[
+            "/completion_tokens_details/image_tokens",
+            "/output_tokens_details/image_tokens",
+        ]);
         Self {
             prompt,
             cached: cached.unwrap_or(0),
             written: written.unwrap_or(0),
             audio: counts.or_zero("/prompt_tokens_details/audio_tokens"),
-            image: counts.or_zero("/prompt_tokens_details/image_tokens"),
+            image: image.unwrap_or(0),
             video: counts.or_zero("/prompt_tokens_details/video_tokens"),
             completion,
             reasoning: reasoning.unwrap_or(0),
             audio_out: counts.or_zero("/completion_tokens_details/audio_tokens"),
-            image_out: counts.or_zero("/completion_tokens_details/image_tokens"),
+            image_out: image_out.unwrap_or(0),
         }
     }
 
@@ -220,8 +226,9 @@ impl Parts {
     fn settle_conventions(&mut self, provider: &str, total: Option<u64>) {
         let sum = self.prompt.saturating_add(self.completion);
         let adds_up = |part: u64| part > 0 && total == Some(sum.saturating_add(part));
-        if adds_up(self.reasoning) || provider == "vercel" || provider == "xai" {
-            // xAI's and Vercel's own costs prove it where their totals do not.
+        if adds_up(self.reasoning) || ["vercel", "xai", "perplexity"].contains(&provider) {
+            // xAI's and Vercel's own costs prove it where their totals do not; Perplexity's deep
+            // research reasons more than it writes, and charges for both.
             self.completion = self.completion.saturating_add(self.reasoning);
         } else if adds_up(self.audio) && provider == "mistral" {
             self.prompt = self.prompt.saturating_add(self.audio);

@@ -172,6 +172,7 @@ mod tests {
             (r#"{"model":"a","model":null}"#,                 Some(r#"{"model":"m\"1","model":"m\"1"}"#)),
             (r#"{"model":"a","stream":true}"#,                Some(r#"{"model":"m\"1","stream":true}"#)),
             (r#"{"messages":["\"model\":\"x\""]}"#,           None),
+            (r#"{"model":"a","mod\u0065l":"b"}"#,              Some(r#"{"model":"m\"1","mod\u0065l":"m\"1"}"#)),
             ("not json",                                      None),
         ];
         for (body, expected) in cases {

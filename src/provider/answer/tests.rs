@@ -70,6 +70,8 @@ fn chat_conventions_of_each_provider_hold() {
         ("openai",     r#"{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17,"completion_tokens_details":{"reasoning_tokens":3}}"#, 9, 8, 3),
         ("xai",        r#"{"prompt_tokens":9,"completion_tokens":8,"total_tokens":20,"completion_tokens_details":{"reasoning_tokens":3}}"#, 9, 11, 3),
         ("vercel",     r#"{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17,"completion_tokens_details":{"reasoning_tokens":3}}"#, 9, 11, 3),
+        ("perplexity", r#"{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17,"reasoning_tokens":30}"#, 9, 38, 30),
+        ("perplexity", r#"{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17}"#, 9, 8, 0),
         ("mistral",    r#"{"prompt_tokens":9,"completion_tokens":8,"total_tokens":22,"prompt_tokens_details":{"audio_tokens":5}}"#, 14, 8, 0),
         ("google",     r#"{"prompt_tokens":35,"completion_tokens":12,"total_tokens":109}"#, 35, 74, 0),
         ("deepseek",   r#"{"prompt_tokens":9,"completion_tokens":8,"prompt_cache_hit_tokens":4,"prompt_cache_miss_tokens":5}"#, 9, 8, 0),

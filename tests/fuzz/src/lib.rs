@@ -35,25 +35,21 @@ pub enum Tree {
     Number(Number),
     Text(String),
     List(Vec<Tree>),
-    Object(Vec<(Key, Tree)>),
+    Object(Vec<(String, Tree)>),
 }
-
-/// A key, or `None` where it is written with escapes.
-pub type Key = Option<String>;
 
 impl Tree {
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 
-    /// Whether no object has two members of one name, and no name is written with escapes.
+    /// Whether no object has two members of one name.
     pub fn is_plain(&self) -> bool {
         match self {
             Self::List(items) => items.iter().all(Self::is_plain),
             Self::Object(members) => {
                 let mut names = BTreeSet::new();
-                let mut is_new = |key: &Key| key.is_some() && names.insert(key.clone());
-                members.iter().all(|(key, value)| is_new(key) && value.is_plain())
+                members.iter().all(|(key, value)| names.insert(key) && value.is_plain())
             }
             _ => true,
         }
@@ -63,7 +59,7 @@ impl Tree {
     pub fn at(&self, keys: &[&str]) -> Option<&Self> {
         let Some((first, rest)) = keys.split_first() else { return Some(self) };
         let Self::Object(members) = self else { return None };
-        members.iter().find(|(key, _)| key.as_deref() == Some(first))?.1.at(rest)
+        members.iter().find(|(key, _)| key == first)?.1.at(rest)
     }
 }
 
@@ -116,36 +112,9 @@ impl<'de> Visitor<'de> for TreeVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut from: A) -> Result<Tree, A::Error> {
         let mut members = Vec::new();
-        while let Some((KeyText(key), value)) = from.next_entry()? {
-            members.push((key, value));
+        while let Some(member) = from.next_entry()? {
+            members.push(member);
         }
         Ok(Tree::Object(members))
-    }
-}
-
-struct KeyText(Key);
-
-impl<'de> Deserialize<'de> for KeyText {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_str(KeyVisitor)
-    }
-}
-
-struct KeyVisitor;
-
-impl<'de> Visitor<'de> for KeyVisitor {
-    type Value = KeyText;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<KeyText, E> {
-        Ok(KeyText(Some(text.to_owned())))
-    }
-
-    // Text with escapes cannot be borrowed.
-    fn visit_str<E>(self, _: &str) -> Result<KeyText, E> {
-        Ok(KeyText(None))
     }
 }

@@ -90,7 +90,7 @@ fn collect(tree: &Tree, ways: &[Way; 8], values: &mut Vec<(Pick, Tree)>) {
             items.iter().for_each(|item| collect(item, &below(&|step| step == "*"), values));
         }
         Tree::Object(members) => members.iter().for_each(|(key, value)| {
-            let is_key = |step: &str| step != "*" && key.as_deref() == Some(step);
+            let is_key = |step: &str| step != "*" && key == step;
             collect(value, &below(&is_key), values);
         }),
         _ => {}

@@ -249,3 +249,20 @@ fn a_generation_counts_by_headers_or_details() {
         assert_eq!((&leaves(&evidence)[..], evidence.is_final), (expected, is_final), "{body}");
     }
 }
+
+#[test]
+fn tokens_of_pictures_count_apart_from_those_of_text() {
+    let usage = r#"{"input_tokens":50,"input_tokens_details":{"image_tokens":40,"text_tokens":10},
+        "output_tokens":30,"output_tokens_details":{"image_tokens":25,"text_tokens":5}}"#;
+    let expected = [(Input, 10), (InputImage, 40), (Output, 5), (OutputImage, 25)];
+    let picture = format!(r#"{{"data":[{{"b64_json":"AA=="}}],"usage":{usage}}}"#);
+    assert_eq!(leaves(&evidence(Api::OpenAiImages, &picture, true)), expected);
+
+    let response = format!(
+        r#"{{"id":"r","status":"completed","tool_usage":{{"image_gen":{usage}}},"usage":{{"input_tokens":1,"output_tokens":2}}}}"#
+    );
+    let told = evidence(Api::OpenAiResponses, &response, true).reported.unwrap();
+    let made: Vec<_> =
+        told.parts.iter().map(|part| part.usage.leaves().collect::<Vec<_>>()).collect();
+    assert_eq!(made, [expected.to_vec()]);
+}
