@@ -6,7 +6,7 @@
 //! in seconds since 1970 UTC.
 
 use jiff::{
-    Timestamp, ToSpan, ZonedDateTime,
+    Span, Timestamp, ToSpan, ZonedDateTime,
     civil::{Date, Weekday},
     tz::TimeZone,
 };
@@ -150,7 +150,10 @@ fn of_clock(here: &ZonedDateTime, length: i64) -> Window {
 fn months(today: Date, every: i64, month: i8, day: i8) -> (Date, Date) {
     let since = i64::from(today.month()).saturating_sub(month.into()).rem_euclid(every);
     let begin = |months: i64| {
-        anchored(today.first_of_month().saturating_add(months.saturating_sub(since).months()), day)
+        let first = today.first_of_month();
+        // What panics would bring all messages of `jiff` into the filter.
+        let span = Span::new().try_months(months.saturating_sub(since));
+        anchored(span.map_or(first, |span| first.saturating_add(span)), day)
     };
     let this = begin(0);
     if this <= today { (this, begin(every)) } else { (begin(every.saturating_neg()), this) }

@@ -122,11 +122,12 @@ impl Book {
 
     /// Takes the wishes for one ask: first those of calls that wait. The others come with the next.
     fn take_wants(&mut self) -> Vec<Want> {
-        let mut wants: Vec<Want> = core::mem::take(&mut self.wants).into_values().collect();
-        wants.sort_by_key(|want| want.need == 0);
+        let all = core::mem::take(&mut self.wants).into_values();
+        let (mut wants, others): (Vec<_>, Vec<_>) = all.partition(|want| want.need > 0);
+        wants.extend(others);
         let later = wants.split_off(wants.len().min(MAX_WANTS_AT_ONCE));
         self.pressed = !later.is_empty();
-        self.wants = later.into_iter().map(|want| (want.budget.clone(), want)).collect();
+        self.wants.extend(later.into_iter().map(|want| (want.budget.clone(), want)));
         wants
     }
 

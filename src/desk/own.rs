@@ -41,12 +41,13 @@ impl Own {
     #[must_use]
     pub fn of(config: &Config) -> Option<Self> {
         let Config { budgets, time_zone: zone, .. } = config;
-        let mut named: BTreeSet<_> = budgets.iter().filter_map(OwnBudget::tenant).collect();
+        let mut named = BTreeSet::new();
+        named.extend(budgets.iter().filter_map(OwnBudget::tenant).map(str::to_owned));
         if let Anonymous::Tenant(name) = &config.anonymous {
-            named.insert(name);
+            named.insert(name.clone());
         }
         (!budgets.is_empty()).then(|| Self {
-            named: named.into_iter().map(str::to_owned).collect(),
+            named,
             edition: hash(format!("{budgets:?}{zone:?}").as_bytes()),
             budgets: budgets.clone(),
             zone: zone.clone(),
