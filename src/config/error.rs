@@ -69,6 +69,7 @@ pub(super) struct Faults(Vec<Fault>);
 
 impl Faults {
     /// Notes that the field at `path` must be something else.
+    #[inline(never)]
     pub(super) fn add(&mut self, path: impl fmt::Display, must: impl fmt::Display) {
         self.0.push(Fault { path: path.to_string(), must: must.to_string() });
     }
