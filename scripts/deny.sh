@@ -18,6 +18,8 @@ fi
 offline=() what=()
 if ! GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet "$database" HEAD >/dev/null 2>&1; then
     offline=(--offline) what=(bans licenses sources)
+    # Offline it needs the packages of all platforms, of which builds have fetched but one's.
+    "${CARGO:-cargo}" fetch --quiet --locked
     echo "advisories: NOT CHECKED, $database is out of reach"
 fi
 "$deny" --locked "${offline[@]}" check "${what[@]}"
