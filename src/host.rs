@@ -9,6 +9,7 @@ mod abi;
 mod change;
 pub mod entry;
 mod facts;
+mod head;
 mod service;
 mod stream;
 mod vm;

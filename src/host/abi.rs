@@ -121,6 +121,14 @@ pub(super) fn header(headers: Headers, name: &str) -> Result<Bytes, Failure> {
     })
 }
 
+/// All headers, in the layout that [`super::head`] reads.
+pub(super) fn headers(headers: Headers) -> Result<Bytes, Failure> {
+    Bytes::from_host(|data, size| {
+        // SAFETY: as in `body`.
+        unsafe { proxy_get_header_map_pairs(headers as i32, data, size) }
+    })
+}
+
 pub(super) fn replace_header(headers: Headers, name: &str, value: &str) -> Result<(), Failure> {
     // SAFETY: both are live slices that the host copies.
     done(unsafe {
@@ -247,6 +255,13 @@ impl Bytes {
     }
 }
 
+#[cfg(test)]
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
 /// Memory for the host to write `size` bytes to; it comes back through [`Bytes`].
 pub(super) fn allocate(size: usize) -> *mut u8 {
     let memory = vec![0_u8; size].into_boxed_slice();
@@ -258,7 +273,7 @@ const fn done(status: i32) -> Result<(), Failure> {
 }
 
 /// Pairs in the ABI's layout: their number, their lengths, then each text with a zero behind it.
-fn pairs(pairs: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn pairs(pairs: &[(&str, &str)]) -> Vec<u8> {
     let texts = || pairs.iter().flat_map(|&(name, value)| [name, value]);
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     let mut bytes = number(pairs.len()).to_vec();
@@ -318,6 +333,7 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> i32;
+    fn proxy_get_header_map_pairs(map: i32, data: *mut *mut u8, size: *mut usize) -> i32;
     fn proxy_replace_header_map_value(
         map: i32,
         name: *const u8,

@@ -1,12 +1,16 @@
 //! Where Envoy keeps what the core asks for.
 
-use super::abi::{self, Headers};
+use super::abi;
+use super::head::Head;
 use crate::who::{Lookup, Origin, San};
 
-/// What stands at a place of the current request.
-pub(super) fn lookup(origin: &Origin) -> Lookup {
+/// What stands at a place of the current request, whose headers are `head`.
+pub(super) fn lookup(head: &Head, origin: &Origin) -> Lookup {
     let found = match origin {
-        Origin::Header(name) => abi::header(Headers::Request, name),
+        Origin::Header(name) => {
+            let value = head.value(name).filter(|value| !value.is_empty());
+            return value.map_or(Lookup::Absent, |value| Lookup::Value(value.to_vec()));
+        }
         Origin::San(San::Uri) => abi::property("connection\0uri_san_peer_certificate"),
         Origin::San(San::Dns) => abi::property("connection\0dns_san_peer_certificate"),
         Origin::Jwt { payload, claim } => {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::abi::{self, Buffer, Headers, SharedData};
 use super::entry::Action;
+use super::head::Head;
 use super::vm::{NANOS_PER_MILLI, Vm};
 use super::{change, facts, service};
 use crate::config::LogField;
@@ -13,6 +14,7 @@ use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
 use crate::refusal;
 use crate::sync::{Document, Row};
+use crate::who::Origin;
 
 /// A stream, by the plugin it belongs to.
 pub(super) struct Stream {
@@ -52,9 +54,10 @@ pub(super) fn on_request_headers(id: u32, end: bool) -> Action {
         let Some(gate) = Vm::enter(|vm| vm.gate(stream.root)).flatten() else {
             return Action::Continue;
         };
-        let action = open(id, stream, &gate, end);
+        let head = Head::of_request();
+        let action = open(id, stream, (&gate, &head), end);
         for name in &gate.config.strip {
-            if abi::header(Headers::Request, name).is_ok() {
+            if head.value(name).is_some() {
                 let _ = abi::remove_header(Headers::Request, name);
             }
         }
@@ -62,25 +65,25 @@ pub(super) fn on_request_headers(id: u32, end: bool) -> Action {
     })
 }
 
-fn open(id: u32, stream: &mut Stream, gate: &Rc<Gate>, end: bool) -> Action {
-    let header = |name| abi::header(Headers::Request, name).unwrap_or_default();
+fn open(id: u32, stream: &mut Stream, (gate, head): (&Rc<Gate>, &Head), end: bool) -> Action {
     let cluster = if gate.asks_for_cluster() { facts::cluster() } else { String::new() };
-    let (method, path, host) = (header(":method"), header(":path"), header(":authority"));
-    let Some(mut target) = gate.target(method.text(), path.text(), host.text(), &cluster) else {
+    let (method, path, host) = (head.text(":method"), head.text(":path"), head.text(":authority"));
+    let Some(mut target) = gate.target(method, path, host, &cluster) else {
         stream.state = State::Skipped(Rc::clone(gate));
         return Action::Continue;
     };
-    let authorization = header("authorization");
-    target.signed = is_signed(authorization.text(), path.text());
+    let authorization = head.text("authorization");
+    target.signed = is_signed(authorization, path);
     target.asks_usage &= !target.signed;
-    if let Some(readable) = readable_encoding(header("accept-encoding").text())
-        && !covers(authorization.text(), "accept-encoding")
+    if let Some(readable) = readable_encoding(head.text("accept-encoding"))
+        && !covers(authorization, "accept-encoding")
     {
         let _ = abi::replace_header(Headers::Request, "accept-encoding", readable);
     }
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
-    let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, facts::lookup);
+    let lookup = |origin: &Origin| facts::lookup(head, origin);
+    let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, lookup);
     let root = stream.root;
     let step = tell(gate, |teller| exchange.on_request_headers(end, teller));
     let held = step == Step::Hold && Vm::enter(|vm| vm.hold(root, id, now_ms)).unwrap_or(false);

@@ -182,6 +182,19 @@ unsafe extern "C" fn proxy_get_header_map_value(
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn proxy_get_header_map_pairs(
+    map: i32,
+    data: *mut *mut u8,
+    size: *mut usize,
+) -> i32 {
+    answer("proxy_get_header_map_pairs", |host| {
+        // SAFETY: places for the answer.
+        unsafe { give(&host.headers(map)?, data, size) };
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_replace_header_map_value(
     map: i32,
     name: *const u8,

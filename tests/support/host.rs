@@ -118,6 +118,17 @@ impl Host {
         found.map(|(_, value)| value.clone()).ok_or(Status::NotFound)
     }
 
+    /// All headers, in the ABI's layout.
+    pub(super) fn headers(&mut self, map: i32) -> Result<Vec<u8>, Status> {
+        let headers = &self.map(map)?.headers;
+        let texts = || headers.iter().flat_map(|(name, value)| [name.as_bytes(), value]);
+        let number = |n: usize| u32::try_from(n).expect("few").to_le_bytes();
+        let mut bytes = number(headers.len()).to_vec();
+        texts().for_each(|text| bytes.extend(number(text.len())));
+        texts().for_each(|text| bytes.extend([text, b"\0"].concat()));
+        Ok(bytes)
+    }
+
     pub(super) fn replace_header(
         &mut self,
         map: i32,
