@@ -117,6 +117,19 @@ fn requests(c: &mut Criterion) {
             });
         });
     }
+    // Time for each part must not grow with the parts that come with it.
+    let form = Questions::new(Api::OpenAiTranscriptions, &[]);
+    for parts in [1_000, 10_000] {
+        let body = "--b\r\n\r\n\r\n".repeat(parts);
+        group.throughput(Throughput::Elements(parts.try_into().unwrap()));
+        group.bench_function(format!("form of {parts} parts"), |b| {
+            b.iter(|| {
+                let mut reader = Body::new(&form, "multipart/form-data; boundary=b");
+                reader.feed(black_box(body.as_bytes()));
+                reader.end()
+            });
+        });
+    }
     group.finish();
 }
 

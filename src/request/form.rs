@@ -196,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "it is about time")]
-    fn many_parts_in_one_chunk_take_no_longer_than_in_many() {
-        let body = "--b\r\n\r\n\r\n".repeat(200_000);
-        let began = std::time::Instant::now();
-        assert_eq!(fields("multipart/form-data; boundary=b", &body, usize::MAX), []);
-        assert!(began.elapsed() < std::time::Duration::from_secs(2), "{:?}", began.elapsed());
+    fn many_parts_in_one_chunk_are_read_as_in_many() {
+        let parts = "--b\r\n\r\n\r\n".repeat(20_000);
+        let body = [&parts, BODY].concat();
+        let whole = fields("multipart/form-data; boundary=b", &body, usize::MAX);
+        assert_eq!(whole, fields("multipart/form-data; boundary=b", &body, 4_096));
+        assert_eq!(whole, fields("multipart/form-data; boundary=b", BODY, usize::MAX));
     }
 }
