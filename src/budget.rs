@@ -6,7 +6,9 @@ use crate::estimate::Basis;
 use crate::money::NanoUsd;
 use crate::price::{Tariff, Terms};
 use crate::provider::Reported;
-use crate::sync::{Action, Budget, Tenant, Unit};
+use crate::scope::Scope;
+use crate::sync::{Action, Budget, Measure, Tenant, Tokens, Unit};
+use crate::usage::{Unit as Part, Usage};
 
 /// What a call may take before it is known what it takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,8 @@ pub struct Expected {
     pub nano_usd: u64,
     /// Tokens of prompt and answer.
     pub tokens: u64,
+    /// Of these, tokens of the answer.
+    pub output: u64,
 }
 
 impl Expected {
@@ -28,15 +32,23 @@ impl Expected {
         Self {
             nano_usd: cost.map_or(0, |cost| cost.amount.nanos()),
             tokens: usage.input_tokens().saturating_add(usage.output_tokens()),
+            output: usage.output_tokens(),
         }
     }
 
-    /// How much of a budget of `unit` the call must hold.
+    /// How much of a budget that counts `measure` the call must hold. What comes from a cache and
+    /// what is thought nobody knows before: it may be all.
     #[must_use]
-    pub const fn hold(&self, unit: Unit) -> u64 {
-        match unit {
+    pub const fn hold(&self, measure: Measure) -> u64 {
+        match measure.unit {
             Unit::Usd => self.nano_usd,
-            Unit::Tokens => self.tokens,
+            Unit::Tokens => match measure.tokens {
+                Tokens::Total => self.tokens,
+                Tokens::Input | Tokens::CacheRead | Tokens::CacheWrite => {
+                    self.tokens.saturating_sub(self.output)
+                }
+                Tokens::Output | Tokens::Reasoning => self.output,
+            },
             Unit::Requests | Unit::Units => 1,
         }
     }
@@ -49,34 +61,74 @@ pub struct Used {
     pub nano_usd: u64,
     /// Tokens of prompt and answer.
     pub tokens: u64,
+    /// The same by kind.
+    pub kinds: Kinds,
     /// Whether it was answered with success.
     pub success: bool,
+}
+
+/// Tokens by kind. Those of the first two have the others in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Of the prompt.
+    pub input: u64,
+    /// Of the answer.
+    pub output: u64,
+    /// From a cache.
+    pub cache_read: u64,
+    /// Into a cache.
+    pub cache_write: u64,
+    /// Thought, and not said.
+    pub reasoning: u64,
+}
+
+impl Kinds {
+    /// Those of a usage, in whose prompt `overlap` tokens are counted twice.
+    #[must_use]
+    pub fn of(usage: &Usage, overlap: u64) -> Self {
+        Self {
+            input: usage.input_tokens().saturating_sub(overlap),
+            output: usage.output_tokens(),
+            cache_read: usage.cache_read_tokens(),
+            cache_write: usage.cache_write_tokens(),
+            reasoning: usage.of(Part::Reasoning),
+        }
+    }
 }
 
 impl Used {
     /// What a call that cost `cost` has used.
     #[must_use]
     pub fn of(known: Option<&Reported>, cost: Option<NanoUsd>, success: bool) -> Self {
-        let tokens = known.map_or(0, |k| k.input_tokens().saturating_add(k.usage.output_tokens()));
-        Self { nano_usd: cost.map_or(0, NanoUsd::nanos), tokens, success }
+        let kinds = known.map(|known| Kinds::of(&known.usage, known.overlap)).unwrap_or_default();
+        let tokens = kinds.input.saturating_add(kinds.output);
+        Self { nano_usd: cost.map_or(0, NanoUsd::nanos), tokens, kinds, success }
     }
 
-    /// How much of a budget of `unit` that is.
+    /// How much of a budget that counts `measure` that is.
     #[must_use]
-    pub const fn amount(&self, unit: Unit) -> u64 {
-        match unit {
+    pub const fn amount(&self, measure: Measure) -> u64 {
+        match measure.unit {
             Unit::Usd => self.nano_usd,
-            Unit::Tokens => self.tokens,
+            Unit::Tokens => match measure.tokens {
+                Tokens::Total => self.tokens,
+                Tokens::Input => self.kinds.input,
+                Tokens::Output => self.kinds.output,
+                Tokens::CacheRead => self.kinds.cache_read,
+                Tokens::CacheWrite => self.kinds.cache_write,
+                Tokens::Reasoning => self.kinds.reasoning,
+            },
             Unit::Requests => 1,
             Unit::Units => self.success as u64,
         }
     }
 }
 
-/// Whether calls of `feature` count against a budget.
+/// Whether such a call counts against a budget.
 #[must_use]
-pub fn applies(budget: &Budget, feature: Option<&str>) -> bool {
-    budget.feature.as_deref().is_none_or(|own| Some(own) == feature)
+pub fn applies(budget: &Budget, scope: &Scope<'_>) -> bool {
+    let own = budget.feature.as_deref();
+    own.is_none_or(|own| Some(own) == scope.feature) && budget.matches.has(scope)
 }
 
 /// Whether so much of the budget is used that a call is passed with a warning.
@@ -151,7 +203,7 @@ fn fill(template: &str, tenant: &Tenant, budget: &Budget, used: u64) -> String {
     };
     let unit = match (budget.unit_name.as_str(), budget.unit) {
         ("", Unit::Usd) => "US dollars",
-        ("", Unit::Tokens) => "tokens",
+        ("", Unit::Tokens) => budget.tokens.words(),
         ("", Unit::Requests) => "requests",
         ("", Unit::Units) => "units",
         (name, _) => name,

@@ -7,6 +7,7 @@
 
 mod book;
 mod own;
+mod parts;
 mod tenants;
 
 pub use book::{Book, Moment, Sender};
@@ -19,16 +20,17 @@ use crate::budget::{self, Consequence, Expected, Used};
 use crate::calendar::NEVER;
 use crate::config::OnFailure;
 use crate::estimate::Learned;
+use crate::scope::Scope;
 use crate::shared::Shared;
 use crate::slice::{self, Short, Slices};
-use crate::sync::{Budget, Charge, Unit, Want};
+use crate::sync::{Budget, Charge, Measure, Want};
 
 /// What a call has been given of one budget. It is settled exactly once.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Hold {
     budget: String,
     window: u64,
-    unit: Unit,
+    measure: Measure,
     /// How much is held; `None` where the call passed without.
     held: Option<u64>,
 }
@@ -73,10 +75,8 @@ pub struct Refused {
 /// A call that asks to be let through.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The feature that makes it.
-    pub feature: Option<&'a str>,
-    /// The model that it asks for.
-    pub model: Option<&'a str>,
+    /// What it is. A call that was moved to another model is one of that model.
+    pub scope: Scope<'a>,
     /// What it may take.
     pub expected: Expected,
     /// Whether its model can still be changed.
@@ -140,37 +140,39 @@ impl Desk {
             return Verdict::Refuse(suspended());
         }
         let mut holds = Vec::with_capacity(known.tenant.budgets.len());
-        let (mut strictest, mut warned): (Option<(Consequence, usize)>, Option<String>) =
+        let (mut strictest, mut warned): (Option<(Consequence, usize, String)>, Option<String>) =
             (None, None);
         let mut waits = false;
         for (at, budget) in known.tenant.budgets.iter().enumerate() {
-            if !budget::applies(budget, call.feature) {
+            if !budget::applies(budget, &call.scope) {
                 continue;
             }
-            let warns = budget::warns(budget, self.used(shared, budget));
-            let (window, need) = (budget.window.id, call.expected.hold(budget.unit));
-            let taken = self.slices.take(shared, &budget.id, window, need, now_ms);
+            let id = parts::id(shared, budget, &call.scope);
+            self.open_part(shared, known, budget, &id);
+            let warns = budget::warns(budget, self.used(shared, budget, &id));
+            let (window, need) = (budget.window.id, call.expected.hold(budget.measure()));
+            let taken = self.slices.take(shared, &id, window, need, now_ms);
             let leased = taken.is_ok();
             let full = taken.is_err_and(|short| self.own.is_some() || short == Short::Empty);
             if warns && !full {
-                warned.get_or_insert_with(|| budget.id.clone());
+                warned.get_or_insert_with(|| id.to_string());
             }
             match taken {
                 Ok(()) => {}
                 Err(_) if full => {
-                    let mut next = budget::consequence(budget, call.model);
+                    let mut next = budget::consequence(budget, call.scope.model);
                     if matches!(next, Consequence::Downgrade(_)) && !call.can_change {
                         next = Consequence::Refuse;
                     }
-                    if strictest.as_ref().is_none_or(|(worst, _)| next > *worst) {
-                        strictest = Some((next, at));
+                    if strictest.as_ref().is_none_or(|(worst, ..)| next > *worst) {
+                        strictest = Some((next, at, id.to_string()));
                     }
                 }
                 Err(_) if call.can_wait && !self.book.is_away(now_ms) => {
                     waits = true;
                     let want = need.saturating_mul(AHEAD);
-                    let need = self.slices.missing(shared, &budget.id, window, need);
-                    self.book.need(Want { budget: budget.id.clone(), window, need, want });
+                    let need = self.slices.missing(shared, &id, window, need);
+                    self.book.need(Want { budget: id.to_string(), window, need, want });
                 }
                 Err(_) if on_failure == OnFailure::Refuse && !budget.shadow => {
                     self.release(shared, holds);
@@ -179,21 +181,25 @@ impl Desk {
                 Err(_) => self.book.note_unleased(),
             }
             holds.push(Hold {
-                budget: budget.id.clone(),
+                budget: id.into_owned(),
                 window,
-                unit: budget.unit,
+                measure: budget.measure(),
                 held: leased.then_some(need),
             });
         }
-        let culprit = strictest.as_ref().and_then(|&(_, at)| known.tenant.budgets.get(at));
-        match (strictest.map(|(consequence, _)| consequence), culprit) {
+        let (strictest, at, id) = match strictest {
+            Some((consequence, at, id)) => (Some(consequence), Some(at), id),
+            None => (None, None, String::new()),
+        };
+        let culprit = at.and_then(|at| known.tenant.budgets.get(at));
+        match (strictest, culprit) {
             (Some(Consequence::Refuse), Some(budget)) => {
                 self.release(shared, holds);
-                let used = self.used(shared, budget);
+                let used = self.used(shared, budget, &id);
                 let (status, message) = budget::refusal(&known.tenant, budget, used);
                 let ends = known.ends_ms(budget);
                 Verdict::Refuse(Refused {
-                    budget: Some(budget.id.clone()),
+                    budget: Some(id),
                     status,
                     code: "budget_exceeded",
                     message,
@@ -205,25 +211,36 @@ impl Desk {
                 self.release(shared, holds);
                 Verdict::Wait
             }
-            (Some(Consequence::Downgrade(to)), Some(budget)) => {
-                Verdict::Downgrade(holds, to, budget.id.clone())
-            }
-            (Some(Consequence::Warn), Some(budget)) => {
-                Verdict::Pass(holds, Some(Mark::Warn(budget.id.clone())))
-            }
-            (Some(Consequence::Shadow), Some(budget)) if warned.is_none() => {
-                Verdict::Pass(holds, Some(Mark::Shadow(budget.id.clone())))
+            (Some(Consequence::Downgrade(to)), _) => Verdict::Downgrade(holds, to, id),
+            (Some(Consequence::Warn), _) => Verdict::Pass(holds, Some(Mark::Warn(id))),
+            (Some(Consequence::Shadow), _) if warned.is_none() => {
+                Verdict::Pass(holds, Some(Mark::Shadow(id)))
             }
             _ => Verdict::Pass(holds, warned.map(Mark::Warn)),
         }
     }
 
-    /// What of a budget was used or is held, as far as that is known here.
-    fn used(&self, shared: &impl Shared, budget: &Budget) -> u64 {
-        let lease = || slice::Lease::of(shared, &budget.id);
-        let lease = self.own.as_ref().and_then(|_| lease());
-        let lease = lease.filter(|lease| lease.window == budget.window.id);
-        lease.map_or(budget.used, |lease| lease.used())
+    /// What of a budget, or of the part of it with this id, was used or is held, as far as that is
+    /// known here.
+    fn used(&self, shared: &impl Shared, budget: &Budget, id: &str) -> u64 {
+        // What the service told with the tenant is of the whole budget.
+        let told = if budget.per.is_empty() { budget.used } else { 0 };
+        if self.own.is_none() && budget.per.is_empty() {
+            return told;
+        }
+        let lease = slice::Lease::of(shared, id).filter(|lease| lease.window == budget.window.id);
+        lease.map_or(told, |lease| lease.used())
+    }
+
+    /// Opens the lease of a part of a budget that no service keeps.
+    fn open_part(&mut self, shared: &mut impl Shared, known: &Known, budget: &Budget, id: &str) {
+        if self.own.is_none() || budget.per.is_empty() {
+            return;
+        }
+        let (window, ends_ms) = (budget.window.id, known.ends_ms(budget));
+        self.slices.begin(id, window);
+        // Where this fails, the call is refused as one without a lease.
+        let _ = slice::open(shared, id, window, budget.limit, ends_ms);
     }
 
     /// Settles what a call has been given with what it used, and tells what it is charged.
@@ -234,8 +251,8 @@ impl Desk {
         used: &Used,
     ) -> Vec<Charge> {
         let mut charges = Vec::with_capacity(holds.len());
-        for Hold { budget, window, unit, held } in holds {
-            let amount = used.amount(unit);
+        for Hold { budget, window, measure, held } in holds {
+            let amount = used.amount(measure);
             let beyond = match held {
                 Some(held) => self.slices.put(shared, &budget, window, held, amount),
                 None => amount,

@@ -35,6 +35,7 @@ pub mod record;
 pub mod refusal;
 pub mod request;
 pub mod rule;
+pub mod scope;
 pub mod shared;
 pub mod slice;
 pub mod sse;

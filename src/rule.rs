@@ -7,11 +7,12 @@ mod raw;
 
 use self::raw::Written;
 pub use self::raw::{Dollars, RawRule};
-pub(crate) use self::raw::{RawAction, RawDay, RawLimit, RawWindow};
+pub(crate) use self::raw::{RawAction, RawDay, RawLimit, RawMatch, RawWindow};
 use crate::calendar::Cycle;
-use crate::config::shape::{Object, Pairs, Whole};
+use crate::config::shape::{Object, Pairs, Texts, Whole};
 use crate::money::NanoUsd;
-use crate::sync::{Action, Unit};
+use crate::scope::{Facet, Match};
+use crate::sync::{Action, Measure, Tokens, Unit};
 
 /// One budget, of whosever calls count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +22,18 @@ pub struct Rule {
     pub key: String,
     /// The feature whose calls count, or `None` for all.
     pub feature: Option<String>,
+    /// The tenants whose calls count, by patterns; all if there is none.
+    pub tenants: Vec<String>,
+    /// The plans of whose tenants calls count, in the same way.
+    pub plans: Vec<String>,
+    /// Which calls count besides.
+    pub matches: Match,
+    /// What is counted by itself.
+    pub per: Vec<Facet>,
     /// What is counted.
     pub unit: Unit,
+    /// Which tokens, where those are.
+    pub tokens: Tokens,
     /// The most in a window.
     pub limit: u64,
     /// When it begins anew.
@@ -51,17 +62,40 @@ impl Rule {
     /// The budget that stands at `path`. What of it is wrong is told to `fault`.
     pub fn read(path: &str, raw: RawRule, defaults: Defaults<'_>, fault: &mut Fault<'_>) -> Self {
         let cycle = cycle(path, &raw, fault);
-        let (unit, limit) = limit(&format!("{path}.limit"), raw.limit.0, fault);
+        let (Measure { unit, tokens }, limit) = limit(&format!("{path}.limit"), raw.limit.0, fault);
         let feature = raw
             .feature
             .or_else(|| defaults.feature.filter(|_| unit == Unit::Units).map(str::to_owned));
         if raw.id.as_deref().is_some_and(|id| !is_id(id)) {
             fault(format!("{path}.id"), ID);
         }
+        let narrow = raw.matches.is_some() || raw.per.is_some();
+        if narrow && raw.id.is_none() {
+            fault(path.to_owned(), NAMELESS);
+        }
+        let RawMatch { tenant, plan, feature: features, model, provider, key } =
+            raw.matches.map(|Object(raw)| raw).unwrap_or_default();
+        let lists = [
+            ("tenant", &tenant),
+            ("plan", &plan),
+            ("feature", &features),
+            ("model", &model),
+            ("provider", &provider),
+            ("key", &key),
+        ];
+        for (field, Texts(patterns)) in lists {
+            patterns_of(&format!("{path}.match.{field}"), patterns, fault);
+        }
+        let matches =
+            Match { feature: features.0, model: model.0, provider: provider.0, key: key.0 };
+        let own = kind(Measure { unit, tokens }, cycle);
         let key = raw.id.unwrap_or_else(|| match &feature {
-            Some(feature) => format!("{feature}.{}", kind(unit, cycle)),
-            None => kind(unit, cycle),
+            Some(feature) => format!("{feature}.{own}"),
+            None => own,
         });
+        let mut per: Vec<_> = raw.per.unwrap_or_default().into_iter().map(|word| word.0).collect();
+        per.sort_unstable();
+        per.dedup();
         let warn_at = raw.warn_at.map(|own| {
             let own: Vec<_> = own.into_iter().map(small).collect();
             percentages(&format!("{path}.warn_at"), &own, fault);
@@ -70,7 +104,12 @@ impl Rule {
         Self {
             key,
             feature,
+            tenants: tenant.0,
+            plans: plan.0,
+            matches,
+            per,
             unit,
+            tokens,
             limit,
             cycle,
             warn_at: warn_at.unwrap_or_else(|| defaults.warn_at.to_vec()),
@@ -83,46 +122,68 @@ impl Rule {
     /// not be added to the same balance.
     #[must_use]
     pub fn name(&self) -> String {
-        let kind = kind(self.unit, self.cycle);
+        let kind = kind(self.measure(), self.cycle);
         let name = self.key.strip_suffix(&kind).map(|name| name.trim_end_matches('.'));
         match name.unwrap_or(&self.key) {
             "" => kind,
             name => format!("{name}.{kind}"),
         }
     }
+
+    /// What it counts.
+    #[must_use]
+    pub const fn measure(&self) -> Measure {
+        Measure { unit: self.unit, tokens: self.tokens }
+    }
 }
 
 /// What a budget counts and how long, such as `usd-month`.
-fn kind(unit: Unit, cycle: Cycle) -> String {
-    let unit = match unit {
+fn kind(measure: Measure, cycle: Cycle) -> String {
+    let unit = match measure.unit {
         Unit::Usd => "usd",
-        Unit::Tokens => "tokens",
+        Unit::Tokens => measure.tokens.label(),
         Unit::Requests => "requests",
         Unit::Units => "units",
     };
     format!("{unit}-{}", cycle.label())
 }
 
-fn limit(path: &str, raw: RawLimit, fault: &mut Fault<'_>) -> (Unit, u64) {
-    let (unit, limit) = match (raw.usd, raw.tokens, raw.requests, raw.units) {
-        (Some(usd), None, None, None) => {
-            (Unit::Usd, dollars(&format!("{path}.usd"), &usd, fault).nanos())
-        }
-        (None, Some(Whole(tokens)), None, None) => (Unit::Tokens, tokens),
-        (None, None, Some(Whole(requests)), None) => (Unit::Requests, requests),
-        (None, None, None, Some(Whole(units))) => (Unit::Units, units),
-        _ => {
-            fault(
-                path.to_owned(),
-                "must have exactly one of `usd`, `tokens`, `requests` and `units`",
-            );
-            (Unit::Usd, 0)
-        }
+fn limit(path: &str, raw: RawLimit, fault: &mut Fault<'_>) -> (Measure, u64) {
+    let usd = raw.usd.map(|usd| dollars(&format!("{path}.usd"), &usd, fault).nanos());
+    let whole = |whole: Option<Whole>| whole.map(|Whole(number)| number);
+    let kinds = [
+        (Tokens::Total, raw.tokens),
+        (Tokens::Input, raw.input_tokens),
+        (Tokens::Output, raw.output_tokens),
+        (Tokens::CacheRead, raw.cache_read_tokens),
+        (Tokens::CacheWrite, raw.cache_write_tokens),
+        (Tokens::Reasoning, raw.reasoning_tokens),
+    ];
+    let tokens = kinds.map(|(tokens, most)| (Unit::Tokens, tokens, whole(most)));
+    let rest =
+        [(Unit::Usd, usd), (Unit::Requests, whole(raw.requests)), (Unit::Units, whole(raw.units))];
+    let rest = rest.map(|(unit, most)| (unit, Tokens::Total, most));
+    let mut given = rest.into_iter().chain(tokens);
+    let mut next =
+        || given.find_map(|(unit, tokens, most)| Some((Measure { unit, tokens }, most?)));
+    let (Some((measure, limit)), None) = (next(), next()) else {
+        fault(path.to_owned(), ONE_LIMIT);
+        return (Measure::default(), 0);
     };
     if limit > MAX_AMOUNT {
         fault(path.to_owned(), "must be at most 1000000000000000");
     }
-    (unit, limit)
+    (measure, limit)
+}
+
+/// Notes patterns that can fit nothing.
+fn patterns_of(path: &str, patterns: &[String], fault: &mut Fault<'_>) {
+    for (at, pattern) in patterns.iter().enumerate() {
+        let stem = pattern.strip_suffix('*').unwrap_or(pattern);
+        if pattern.is_empty() || stem.contains('*') {
+            fault(format!("{path}[{at}]"), "must be a name, or a beginning and a `*`");
+        }
+    }
 }
 
 /// Reads an amount of money. A fault yields nothing.
@@ -242,6 +303,11 @@ fn small(Whole(number): Whole) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
+/// A budget of few calls must not take the place of one of all.
+const NAMELESS: &str = "must have an `id` where it has `match` or `per`";
+const ONE_LIMIT: &str = "must have exactly one of `usd`, `tokens`, `input_tokens`, `output_tokens`, \
+                         `cache_read_tokens`, `cache_write_tokens`, `reasoning_tokens`, `requests` \
+                         and `units`";
 /// What an id must be.
 pub const ID: &str = "must be 1 to 128 characters, without `/`, spaces or control characters";
 /// Thresholds unless the file says otherwise, in percent of a limit.

@@ -7,14 +7,22 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::scope::{Facet, Match};
+
 /// The version of the protocol that this module speaks.
 pub const VERSION: u8 = 1;
+/// What of budgets a gateway of this version keeps: 1 is `match`, `per` and `of`. One that does not
+/// say its level keeps none of these, and is not told of budgets that have them.
+pub const LEVEL: u8 = 1;
 
 /// What a worker says and wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// [`VERSION`].
     pub v: u8,
+    /// The sender's [`LEVEL`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub level: u8,
     /// The incarnation of the gateway's process, as the gateway made it at its first call.
     pub gateway: String,
     /// The gateway's name in Envoy's configuration: a label, not an identity.
@@ -169,8 +177,17 @@ pub struct Budget {
     /// The feature whose calls count, or `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feature: Option<String>,
+    /// Which calls count besides.
+    #[serde(default, rename = "match", skip_serializing_if = "Match::is_all")]
+    pub matches: Match,
+    /// What is counted by itself: each such part has a balance with the id of [`crate::scope::id`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per: Vec<Facet>,
     /// What is counted.
     pub unit: Unit,
+    /// Which tokens, where those are counted.
+    #[serde(default, rename = "of", skip_serializing_if = "Tokens::is_total")]
+    pub tokens: Tokens,
     /// How the unit is called in front of people, such as `AI analyses`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit_name: String,
@@ -190,6 +207,83 @@ pub struct Budget {
     /// Whether what would happen at the limit is only recorded.
     #[serde(default)]
     pub shadow: bool,
+}
+
+impl Budget {
+    /// What is counted.
+    #[must_use]
+    pub const fn measure(&self) -> Measure {
+        Measure { unit: self.unit, tokens: self.tokens }
+    }
+
+    /// The [`LEVEL`] that a gateway must have to keep it.
+    #[must_use]
+    pub fn level(&self) -> u8 {
+        let plain = self.matches.is_all() && self.per.is_empty() && self.tokens.is_total();
+        u8::from(!plain)
+    }
+}
+
+/// What exactly a budget counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measure {
+    /// In what.
+    pub unit: Unit,
+    /// Which tokens, where it is tokens.
+    pub tokens: Tokens,
+}
+
+/// Which tokens of a call count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokens {
+    /// Those of the prompt and of the answer.
+    #[default]
+    Total,
+    /// Those of the prompt, cached or not.
+    Input,
+    /// Those of the answer, with what was thought.
+    Output,
+    /// Those of the prompt that came from a cache.
+    CacheRead,
+    /// Those of the prompt that went into a cache.
+    CacheWrite,
+    /// Those of the answer that were thought and not said.
+    Reasoning,
+}
+
+impl Tokens {
+    /// Whether all count.
+    #[must_use]
+    pub const fn is_total(&self) -> bool {
+        matches!(self, Self::Total)
+    }
+
+    /// How they are called in configuration and ids.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Total => "tokens",
+            Self::Input => "input_tokens",
+            Self::Output => "output_tokens",
+            Self::CacheRead => "cache_read_tokens",
+            Self::CacheWrite => "cache_write_tokens",
+            Self::Reasoning => "reasoning_tokens",
+        }
+    }
+
+    /// How they are called in front of people.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Total => "tokens",
+            Self::Input => "input tokens",
+            Self::Output => "output tokens",
+            Self::CacheRead => "cached tokens",
+            Self::CacheWrite => "cache-write tokens",
+            Self::Reasoning => "reasoning tokens",
+        }
+    }
 }
 
 /// What a budget counts.
@@ -259,12 +353,19 @@ pub struct Grant {
     pub amount: u64,
     /// What is left in the budget that is neither used nor lent.
     pub left: u64,
+    /// What had been used when the answer was written.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub used: u64,
     /// For how many milliseconds calls may be admitted on it and on what was lent before.
     pub admit_ms: u64,
 }
 
 const fn too_many_requests() -> u16 {
     429
+}
+
+const fn is_none(level: &u8) -> bool {
+    *level == 0
 }
 
 const fn is_zero(number: &u64) -> bool {

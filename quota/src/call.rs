@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use tollgate::usage::{Side, Unit, Usage};
+use tollgate::{
+    budget::Kinds,
+    usage::{Side, Unit, Usage},
+};
 
 /// A call, ready to be booked.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -87,11 +90,18 @@ impl Call {
     /// Tokens of the prompt and of the answer.
     #[must_use]
     pub fn tokens(&self) -> (u64, u64) {
+        let kinds = self.kinds();
+        (kinds.input, kinds.output)
+    }
+
+    /// Its tokens by kind.
+    #[must_use]
+    pub fn kinds(&self) -> Kinds {
         let mut usage = Usage::default();
         for unit in Unit::ALL.into_iter().filter(|unit| unit.side() != Side::Item) {
             usage.add(unit, self.leaves.get(unit.label()).copied().unwrap_or(0));
         }
-        (usage.input_tokens().saturating_sub(self.overlap), usage.output_tokens())
+        Kinds::of(&usage, self.overlap)
     }
 
     /// Whether it was answered here, in the provider's place.

@@ -8,8 +8,12 @@ use std::{collections::BTreeMap, env, fmt};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use tollgate::{calendar, money::NanoUsd, rule::Rule};
 
-pub use self::parse::Fault;
+pub use self::{
+    owner::{Found, Owner, Pool},
+    parse::Fault,
+};
 
+mod owner;
 mod parse;
 
 /// All that `customers.yaml` says.
@@ -23,6 +27,10 @@ pub struct Book {
     pub customers: BTreeMap<String, Customer>,
     /// The id for each name under which a gateway may see a customer: its id and its keys.
     names: BTreeMap<String, String>,
+    /// Budgets of each customer that they are for.
+    pub budgets: Vec<Rule>,
+    /// Those who share budgets, in the order of the file.
+    pub pools: Vec<Pool>,
     /// Who is told what.
     pub alerts: Alerts,
 }
@@ -148,24 +156,22 @@ impl Book {
         customer.revenue.unwrap_or_else(price)
     }
 
-    /// The budgets of the customer: its plan's, of which its own of the same key take the place,
-    /// then the rest of its own.
+    /// The budgets of the customer: those for all, its plan's, its own. Of two of the same key the
+    /// later one takes the place of the earlier. Those that are not for it are left out.
     #[must_use]
     pub fn rules_of<'a>(&'a self, customer: &'a Customer, at: Timestamp) -> Vec<&'a Rule> {
-        let plan = self.plan_of(customer, at).map_or(&[][..], |plan| &plan.budgets);
-        let own = |key: &str| customer.budgets.iter().find(|rule| rule.key == key);
-        let rest = customer.budgets.iter();
-        let rest = rest.filter(|rule| plan.iter().all(|theirs| theirs.key != rule.key));
-        plan.iter().map(|rule| own(&rule.key).unwrap_or(rule)).chain(rest).collect()
-    }
-
-    /// The customer and the rule that a budget's id stands for, if they are in force.
-    #[must_use]
-    pub fn budget(&self, id: &str, at: Timestamp) -> Option<(&Customer, &Rule)> {
-        let (customer, _) = id.split_once('/')?;
-        let customer = self.customers.get(customer)?;
-        let mut rules = self.rules_of(customer, at).into_iter();
-        rules.find(|rule| customer.budget_id(rule) == id).map(|rule| (customer, rule))
+        let plan = self.plan_of(customer, at);
+        let name = plan.map_or("", |plan| &plan.name);
+        let all = self.budgets.iter().filter(|rule| owner::counts(rule, &customer.id, name));
+        let mut rules: Vec<&Rule> = all.collect();
+        for rule in plan.map_or(&[][..], |plan| &plan.budgets).iter().chain(&customer.budgets) {
+            match rules.iter_mut().find(|other| other.key == rule.key) {
+                Some(other) => *other = rule,
+                None => rules.push(rule),
+            }
+        }
+        rules.retain(|rule| owner::counts(rule, &customer.id, name));
+        rules
     }
 
     /// In how many milliseconds the customer's plan changes next, if it does.

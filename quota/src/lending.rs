@@ -142,6 +142,32 @@ pub async fn settled(
     Ok(settled)
 }
 
+/// What is settled of the parts of a budget in a window: the `most` of which most is, by their names.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn parts(
+    db: &mut Connection,
+    (budget, window): &Key,
+    most: i64,
+) -> Result<Vec<(String, u64)>, StoreError> {
+    // The ids of parts are those between `budget/` and `budget0`: the character after the slash.
+    let query = sqlx::query(
+        "SELECT budget, settled FROM balance WHERE budget > $1 AND budget < $2 \
+         AND window_start = $3 ORDER BY settled DESC, budget LIMIT $4",
+    );
+    let query = query.bind(format!("{budget}/")).bind(format!("{budget}0")).bind(window).bind(most);
+    let mut parts = Vec::new();
+    for row in query.fetch_all(&mut *db).await? {
+        let id: String = row.try_get(0)?;
+        if let Some(part) = tollgate::scope::part_of(&id, budget) {
+            parts.push((part.to_owned(), amount(row.try_get(1)?)));
+        }
+    }
+    Ok(parts)
+}
+
 /// Locks the balances, in order, makes those that are not there, and reads them; without limits.
 ///
 /// A row that is not there cannot be locked by reading it. An insert that meets the row and writes

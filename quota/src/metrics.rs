@@ -16,6 +16,7 @@ pub struct Metrics {
     asks: [Counter; Asked::ALL.len()],
     rows: [Counter; 3],
     charges_refused: Counter,
+    withheld: Counter,
     grants: Counter,
     grants_empty: Counter,
     expired: Counter,
@@ -104,6 +105,11 @@ impl Metrics {
         self.charges_refused.add(1);
     }
 
+    /// Budgets that a gateway was not told of, because it cannot keep them.
+    pub fn withheld(&self, budgets: usize) {
+        self.withheld.count(budgets);
+    }
+
     /// What one answer lends.
     pub fn lent(&self, grants: &[Grant]) {
         let empty = grants.iter().filter(|grant| grant.amount == 0).count();
@@ -152,6 +158,7 @@ impl Metrics {
         #[rustfmt::skip]
         let rest = [
             ("charges_refused_total", "counter", "Charges with an amount or a budget that none has.", self.charges_refused.value()),
+            ("budgets_withheld_total", "counter", "Budgets that gateways of an older version were not told of.", self.withheld.value()),
             ("leases_expired_total", "counter", "Leases of silent gateways that went to suspense.", self.expired.value()),
             ("leases_closed_total", "counter", "Leases forgotten after a week; what was in suspense is charged.", self.closed.value()),
             ("reloads_total", "counter", "Newer customers.yaml files taken.", self.reloads.value()),

@@ -4,16 +4,17 @@ use jiff::Timestamp;
 use tollgate::{
     calendar::window_of,
     rule::Rule,
-    sync::{self, Tenant, Unit},
+    sync::{self, Measure, Tenant, Unit},
 };
 
 use crate::{
-    customers::{Book, Customer},
+    customers::{Book, Customer, Owner},
     lending,
     store::{Connection, StoreError, column},
 };
 
-/// The customers that a gateway asked for, each under the name it was asked for by.
+/// The customers that a gateway asked for, each under the name it was asked for by; without the
+/// budgets that need a gateway of another `level`, of which there are so many.
 ///
 /// # Errors
 ///
@@ -22,30 +23,41 @@ pub async fn of(
     db: &mut Connection,
     book: &Book,
     asked: &[(&str, &Customer)],
+    level: u8,
     now: Timestamp,
-) -> Result<Vec<Tenant>, StoreError> {
+) -> Result<(Vec<Tenant>, usize), StoreError> {
     let tenants = asked.iter().map(|(name, customer)| definition(book, customer, name, now));
     let mut tenants: Vec<_> = tenants.collect();
+    let mut withheld: usize = 0;
+    for tenant in &mut tenants {
+        let all = tenant.budgets.len();
+        tenant.budgets.retain(|budget| budget.level() <= level);
+        withheld = withheld.saturating_add(all.saturating_sub(tenant.budgets.len()));
+    }
     let key = |budget: &sync::Budget| (budget.id.clone(), column(budget.window.id));
     let keys = tenants.iter().flat_map(|tenant| &tenant.budgets).map(key).collect();
     let settled = lending::settled(db, keys).await?;
     for budget in tenants.iter_mut().flat_map(|tenant| &mut tenant.budgets) {
         budget.used = settled.get(&key(budget)).copied().unwrap_or(0);
     }
-    Ok(tenants)
+    Ok((tenants, withheld))
 }
 
 /// One of them, without what was used.
 #[must_use]
 pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) -> Tenant {
     let plan = book.plan_of(customer, now);
-    let budget = |rule: &Rule| {
+    let budget = |(owner, rule): (Owner<'_>, &Rule)| {
         let window = window_of(rule.cycle, &book.business.zone, now);
         sync::Budget {
-            id: customer.budget_id(rule),
+            id: owner.budget_id(rule),
             feature: rule.feature.clone(),
+            matches: rule.matches.clone(),
+            per: rule.per.clone(),
             unit: rule.unit,
-            unit_name: unit_name(rule.unit, plan.map_or("", |plan| &plan.unit_name)).to_owned(),
+            tokens: rule.tokens,
+            unit_name: unit_name(rule.measure(), plan.map_or("", |plan| &plan.unit_name))
+                .to_owned(),
             limit: rule.limit,
             used: 0,
             window: sync::Window {
@@ -66,17 +78,17 @@ pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) 
         plan: plan.map_or_else(String::new, |plan| plan.name.clone()),
         suspended: customer.suspended,
         upgrade_url: plan.map_or_else(String::new, |plan| plan.upgrade_url.clone()),
-        budgets: book.rules_of(customer, now).into_iter().map(budget).collect(),
+        budgets: book.budgets_of(customer, now).into_iter().map(budget).collect(),
         ttl_ms: TTL_MS.min(changes_in_ms.max(1)),
     }
 }
 
 /// How a unit is called in front of people. `own` is how the plan calls its own.
 #[must_use]
-pub fn unit_name(unit: Unit, own: &str) -> &str {
-    match unit {
+pub fn unit_name(measure: Measure, own: &str) -> &str {
+    match measure.unit {
         Unit::Usd => "US dollars",
-        Unit::Tokens => "tokens",
+        Unit::Tokens => measure.tokens.words(),
         Unit::Requests => "requests",
         Unit::Units if own.is_empty() => "units",
         Unit::Units => own,

@@ -10,15 +10,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tollgate::{
-    calendar::{Window, window_of},
-    rule::Rule,
-    sync::Unit,
-};
+use tollgate::{calendar::window_of, rule::Rule, sync::Unit};
 
 use crate::{
     auth,
-    customers::{Book, Customer},
+    customers::{Book, Customer, Owner},
     lending,
     state::Shared,
     store::StoreError,
@@ -53,11 +49,29 @@ struct SeenBudget {
     used: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<u64>,
-    /// In whole percent of the limit, rounded down.
+    /// In whole percent of the limit, rounded down. Of one that is counted by parts, of the fullest.
     used_percent: u64,
+    /// The pool that shares it; what others use of it is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<String>,
+    /// What is counted by itself, of which each has the whole limit; the fullest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<SeenPart>,
     /// Missing where it never does.
     #[serde(skip_serializing_if = "String::is_empty")]
     resets_at: String,
+}
+
+/// A part of a budget.
+#[derive(Debug, Serialize)]
+struct SeenPart {
+    /// Which, such as `feature=chat`.
+    part: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<u64>,
+    used_percent: u64,
 }
 
 /// Answers a customer that shows its token.
@@ -84,18 +98,29 @@ pub async fn usage(
 async fn seen(state: &Shared, book: &Book, customer: &Customer) -> Result<Seen, StoreError> {
     let now = state.clock.now();
     let plan = book.plan_of(customer, now);
-    let rules = book.rules_of(customer, now).into_iter();
-    let rules = rules.map(|rule| (rule, window_of(rule.cycle, &book.business.zone, now)));
+    let rules = book.budgets_of(customer, now).into_iter();
+    let rules = rules.map(|(owner, rule)| {
+        let window = window_of(rule.cycle, &book.business.zone, now);
+        (owner, rule, (owner.budget_id(rule), window.id()), window.resets_at())
+    });
     let rules: Vec<_> = rules.collect();
-    let key = |rule: &Rule, window: &Window| (customer.budget_id(rule), window.id());
-    let keys = rules.iter().map(|(rule, window)| key(rule, window)).collect();
+    let keys = rules.iter().map(|(_, _, key, _)| key.clone()).collect();
     let mut db = state.store.reader().acquire().await?;
     let settled = lending::settled(&mut db, keys).await?;
     let mut budgets = Vec::new();
-    for (rule, window) in rules {
-        let used = settled.get(&key(rule, &window)).copied().unwrap_or(0);
+    for (owner, rule, key, resets_at) in rules {
+        let used = settled.get(&key).copied().unwrap_or(0);
         let own = plan.map_or("", |plan| &plan.unit_name);
-        budgets.push(SeenBudget::new(rule, own, used, window.resets_at()));
+        let mut seen = SeenBudget::new(rule, own, used, resets_at);
+        match owner {
+            Owner::Pool(pool) => seen.share(&pool.name),
+            Owner::Customer(_) if !rule.per.is_empty() => {
+                let parts = lending::parts(&mut db, &key, PARTS).await?;
+                seen.divide(rule, parts);
+            }
+            Owner::Customer(_) => {}
+        }
+        budgets.push(seen);
     }
     Ok(Seen {
         customer: customer.id.clone(),
@@ -112,7 +137,7 @@ impl SeenBudget {
         let shown = |amount| (rule.unit != Unit::Usd).then_some(amount);
         let unit = match rule.unit {
             Unit::Usd => "included use",
-            unit => unit_name(unit, own_unit),
+            _ => unit_name(rule.measure(), own_unit),
         };
         Self {
             id: rule.key.clone(),
@@ -123,10 +148,36 @@ impl SeenBudget {
             used: shown(used),
             left: shown(rule.limit.saturating_sub(used)),
             used_percent: percent(used, rule.limit),
+            shared: None,
+            parts: Vec::new(),
             resets_at,
         }
     }
+
+    /// It is shared: of what is used, only the share of the whole is told.
+    fn share(&mut self, pool: &str) {
+        (self.used, self.left, self.shared) = (None, None, Some(pool.to_owned()));
+    }
+
+    /// It is counted by parts.
+    fn divide(&mut self, rule: &Rule, parts: Vec<(String, u64)>) {
+        let shown = |amount| (rule.unit != Unit::Usd).then_some(amount);
+        (self.used, self.left) = (None, None);
+        self.parts = parts
+            .into_iter()
+            .map(|(part, used)| SeenPart {
+                part,
+                used: shown(used),
+                left: shown(rule.limit.saturating_sub(used)),
+                used_percent: percent(used, rule.limit),
+            })
+            .collect();
+        self.used_percent = self.parts.first().map_or(0, |fullest| fullest.used_percent);
+    }
 }
+
+/// Parts of one budget that are told.
+const PARTS: i64 = 100;
 
 /// How many hundredths of `limit` are used. Of nothing, all is used.
 fn percent(used: u64, limit: u64) -> u64 {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::tenants::Tenants;
 use crate::shared::Shared;
 use crate::slice::{Loan, lend};
-use crate::sync::{Answer, Ask, Return, Row, VERSION, Want};
+use crate::sync::{Answer, Ask, Grant, LEVEL, Return, Row, VERSION, Want};
 
 /// One worker's correspondence with the service.
 #[derive(Debug, Default)]
@@ -97,6 +97,7 @@ impl Book {
             let rows = self.rows.len().min(MAX_ROWS_AT_ONCE);
             self.open = Some(Ask {
                 v: VERSION,
+                level: LEVEL,
                 gateway: from.gateway.clone(),
                 node: from.node.clone(),
                 worker: from.worker,
@@ -151,8 +152,8 @@ impl Book {
         }
         let loans = answer.grants.into_iter().map(|grant| {
             let until_ms = now_ms.saturating_add(grant.admit_ms);
-            let (window, amount, left) = (grant.window, grant.amount, grant.left);
-            (grant.budget, Loan { window, amount, left, until_ms })
+            let Grant { budget, window, amount, left, used, .. } = grant;
+            (budget, Loan { window, amount, left, used, until_ms })
         });
         self.unlent.extend(loans);
         self.lend_again(shared, now_ms);

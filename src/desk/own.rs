@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::Known;
 use crate::calendar::{timestamp, window_of};
 use crate::config::{Anonymous, Config, OwnBudget, Whose};
+use crate::scope::fits;
 use crate::shared::{Shared, admit, hash};
 use crate::slice::{Slices, open};
 use crate::sync::{Budget, Tenant, Window};
@@ -59,11 +60,15 @@ impl Own {
         let own = |budget: &&OwnBudget| budget.tenant() == Some(name);
         let replaced =
             move |key: &str| self.budgets.iter().filter(own).any(|budget| budget.rule.key == key);
-        self.budgets.iter().filter(move |budget| match &budget.whose {
+        let whose = move |budget: &&OwnBudget| match &budget.whose {
             Whose::All => true,
             Whose::Each => !replaced(&budget.rule.key),
             Whose::Tenant(tenant) => tenant == name,
-        })
+        };
+        self.budgets
+            .iter()
+            .filter(whose)
+            .filter(move |budget| fits(&budget.rule.tenants, Some(name)))
     }
 
     fn has_each(&self) -> bool {
@@ -72,12 +77,15 @@ impl Own {
 
     /// The tenant as a service would tell of it.
     fn tenant(&self, name: &str, crowded: bool, now: Timestamp) -> Tenant {
+        // As they stand in the file: those that tenants share are taken in the same order by all.
+        let budgets = self.of_tenant(name).map(|own| self.budget(own, name, crowded, now));
+        let budgets = budgets.collect();
         let urls = || self.of_tenant(name).map(|budget| &budget.upgrade_url);
         Tenant {
             name: name.to_owned(),
             id: name.to_owned(),
             upgrade_url: urls().find(|url| !url.is_empty()).cloned().unwrap_or_default(),
-            budgets: self.of_tenant(name).map(|own| self.budget(own, name, crowded, now)).collect(),
+            budgets,
             ttl_ms: u64::MAX,
             ..Tenant::default()
         }
@@ -94,7 +102,10 @@ impl Own {
         Budget {
             id,
             feature: rule.feature.clone(),
+            matches: rule.matches.clone(),
+            per: rule.per.clone(),
             unit: rule.unit,
+            tokens: rule.tokens,
             unit_name: unit_name.clone(),
             limit: rule.limit,
             used: 0,
@@ -134,7 +145,8 @@ impl Tenants {
         let tenant = own.tenant(name, crowded, now);
         let known = Rc::new(Known { tenant, told_ms: now_ms, crowded });
         self.crowded = self.crowded.saturating_add(crowded.into());
-        let budgets = known.tenant.budgets.iter();
+        // Of a budget that counts by parts, each is opened by the first call that counts in it.
+        let budgets = known.tenant.budgets.iter().filter(|budget| budget.per.is_empty());
         let opened = budgets.map(|budget| {
             slices.begin(&budget.id, budget.window.id);
             open(shared, &budget.id, budget.window.id, budget.limit, known.ends_ms(budget)).is_ok()

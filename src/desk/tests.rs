@@ -1,6 +1,7 @@
 use super::*;
+use crate::scope::{Facet, Match};
 use crate::shared::fake::Store;
-use crate::sync::{Action, Answer, Ask, Budget, Grant, Row, Tenant, Window};
+use crate::sync::{Action, Answer, Ask, Budget, Grant, Row, Tenant, Tokens, Unit, Window};
 
 fn budget(id: &str, action: Action, limit: u64) -> Budget {
     let window = Window { id: 1, name: "month".into(), ends_in_ms: 60_000, ..Window::default() };
@@ -20,8 +21,9 @@ fn known(budgets: Vec<Budget>) -> Known {
 }
 
 fn call(tokens: u64) -> Call<'static> {
-    let expected = Expected { nano_usd: 0, tokens };
-    Call { feature: Some("chat"), model: Some("big"), expected, can_change: true, can_wait: true }
+    let expected = Expected { tokens, ..Expected::default() };
+    let scope = Scope { feature: Some("chat"), model: Some("big"), ..Scope::default() };
+    Call { scope, expected, can_change: true, can_wait: true }
 }
 
 fn sender(worker: u64) -> Sender {
@@ -46,6 +48,7 @@ fn answer(desk: &mut Desk, store: &mut Store, grants: &[(&str, u64, u64)]) -> As
         amount,
         left,
         admit_ms: 30_000,
+        used: 0,
     });
     let answer = Answer { seq: ask.seq, grants: grants.collect(), ..Answer::default() };
     book.on_answer(tenants, store, answer, 0);
@@ -124,6 +127,85 @@ fn a_budget_of_another_feature_does_not_count() {
 }
 
 #[test]
+fn a_call_takes_of_the_budgets_that_match_it_alone() {
+    let of_model = |id: &str, model: &str| {
+        let matches = Match { model: vec![model.into()], ..Match::default() };
+        Budget { matches, ..budget(id, refuse(), 10) }
+    };
+    let mut all: Vec<_> = (0..19).map(|n| of_model(&format!("b{n}"), "small*")).collect();
+    all.push(of_model("own", "bi*"));
+    let (mut desk, mut store) = (Desk::alone(), Store::default());
+    let known = known(all);
+    for budget in &known.tenant.budgets {
+        slice::open(&mut store, &budget.id, 1, budget.limit, 60_000).unwrap();
+    }
+    let holds = passed(desk.admit(&mut store, &known, call(4), OnFailure::Allow, 0));
+    let charges = desk.settle(&mut store, holds, &Used { tokens: 4, ..Used::default() });
+    assert_eq!(charges.iter().map(|charge| charge.budget.as_str()).collect::<Vec<_>>(), ["own"]);
+    let left = |id: &str| slice::Lease::of(&store, id).unwrap().available;
+    assert_eq!((left("own"), left("b0")), (6, 10));
+}
+
+#[test]
+fn parts_of_a_budget_are_leased_and_used_up_by_themselves() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let per = Budget { per: vec![Facet::Feature], warn_at: vec![80], ..budget("b", refuse(), 100) };
+    let known = known(vec![per]);
+    let of = |feature| Call { scope: Scope { feature, ..call(5).scope }, ..call(5) };
+    for feature in [Some("chat"), None] {
+        let verdict = desk.admit(&mut store, &known, of(feature), OnFailure::Allow, 0);
+        assert_eq!(verdict, Verdict::Wait);
+    }
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
+    let wants: Vec<_> = ask.wants.iter().map(|want| want.budget.as_str()).collect();
+    assert_eq!(wants, ["b/feature=", "b/feature=chat"]);
+    assert_eq!(ask.level, 1, "the service must know that parts are kept here");
+    let grants = [("b/feature=", 10, 0), ("b/feature=chat", 5, 85)];
+    let grants = grants.map(|(budget, amount, used)| Grant {
+        budget: budget.into(),
+        window: 1,
+        amount,
+        used,
+        admit_ms: 30_000,
+        ..Grant::default()
+    });
+    let answer = Answer { seq: ask.seq, grants: grants.into(), ..Answer::default() };
+    let mut same = store.clone();
+    desk.book.on_answer(&mut desk.tenants, &mut same, answer, 0);
+    let mut admit = |feature| desk.admit(&mut same, &known, of(feature), OnFailure::Allow, 0);
+    let Verdict::Pass(_, Some(Mark::Warn(warned))) = admit(Some("chat")) else { panic!() };
+    assert_eq!(warned, "b/feature=chat", "of this part, 85 of 100 are used");
+    passed(admit(None));
+    let Verdict::Refuse(refused) = admit(Some("chat")) else { panic!() };
+    assert_eq!(refused.budget.as_deref(), Some("b/feature=chat"));
+}
+
+#[test]
+fn tokens_count_by_their_kind() {
+    use crate::budget::Kinds;
+    let kinds = [
+        (Tokens::Total, 30, 12),
+        (Tokens::Input, 20, 7),
+        (Tokens::Output, 10, 5),
+        (Tokens::CacheRead, 20, 2),
+        (Tokens::CacheWrite, 20, 1),
+        (Tokens::Reasoning, 10, 3),
+    ];
+    let used = Kinds { input: 7, output: 5, cache_read: 2, cache_write: 1, reasoning: 3 };
+    let used = Used { tokens: 12, kinds: used, ..Used::default() };
+    for (tokens, held, amount) in kinds {
+        let (mut desk, mut store) = (Desk::alone(), Store::default());
+        let known = known(vec![Budget { tokens, ..budget("b", refuse(), 100) }]);
+        slice::open(&mut store, "b", 1, 100, 60_000).unwrap();
+        let expected = Expected { tokens: 30, output: 10, ..Expected::default() };
+        let call = Call { expected, ..call(0) };
+        let holds = passed(desk.admit(&mut store, &known, call, OnFailure::Allow, 0));
+        assert_eq!(slice::Lease::of(&store, "b").unwrap().used(), held, "{tokens:?}");
+        assert_eq!(desk.settle(&mut store, holds, &used)[0].amount, amount, "{tokens:?}");
+    }
+}
+
+#[test]
 fn the_strictest_consequence_wins() {
     let models = [("big".to_owned(), "small".to_owned())].into();
     let downgrade = Action::Downgrade { models, message: String::new() };
@@ -192,7 +274,8 @@ fn an_ask_that_is_late_holds_up_nobody_and_its_answer_is_good() {
     assert_eq!(desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 199), Verdict::Wait);
     let late = desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 200);
     assert_eq!(code(&late), "quota_unavailable");
-    let grant = Grant { budget: "b".into(), window: 1, amount: 10, left: 0, admit_ms: 30_000 };
+    let grant =
+        Grant { budget: "b".into(), window: 1, amount: 10, admit_ms: 30_000, ..Grant::default() };
     let answer = Answer { seq: ask.seq, grants: vec![grant], ..Answer::default() };
     desk.book.on_answer(&mut desk.tenants, &mut store, answer, 700);
     passed(desk.admit(&mut store, &known, call(5), OnFailure::Refuse, 700));
@@ -324,6 +407,7 @@ fn the_lease_of_a_slow_customer_is_filled_up_before_a_call_must_wait() {
             amount: want,
             left: 90_000,
             admit_ms: 30_000,
+            used: 0,
         });
         let answer = Answer { seq: ask.seq, grants: grants.collect(), ..Answer::default() };
         desk.book.on_answer(&mut desk.tenants, &mut store, answer, now_ms);

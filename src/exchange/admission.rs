@@ -11,6 +11,7 @@ use crate::estimate::{Basis, Learned};
 use crate::provider::Shape;
 use crate::record::Decision;
 use crate::request::Change;
+use crate::scope::Scope;
 use crate::shared::Shared;
 
 impl Exchange {
@@ -70,16 +71,51 @@ impl Exchange {
                 }
             },
         };
-        let model = self.asked_model().map(str::to_owned);
-        let call = Call {
-            feature: self.who.feature.get().map(String::as_str),
-            model: model.as_deref(),
-            expected: self.expected(&desk.learned),
-            can_change: self.can_change(),
-            can_wait,
-        };
-        let verdict = desk.admit(shared, &known, call, config.on_failure(), now_ms);
+        let teller = Teller { desk, shared, now_ms };
+        let verdict = self.judge(teller, &known, &name, can_wait);
         self.take(verdict, &known)
+    }
+
+    /// What the budgets say. A call that is moved to another model is judged again, as one of that
+    /// model: by the budgets that count it, and by what it may cost there.
+    fn judge(
+        &self,
+        Teller { desk, shared, now_ms }: Teller<'_, impl Shared>,
+        known: &Known,
+        name: &str,
+        can_wait: bool,
+    ) -> Verdict {
+        let on_failure = self.gate.config.on_failure();
+        let mut moved: Option<(String, String)> = None;
+        for moves_left in (0..=MAX_MOVES).rev() {
+            let model = moved.as_ref().map(|(to, _)| to.as_str()).or(self.asked_model());
+            let scope = Scope {
+                feature: self.who.feature.get().map(String::as_str),
+                model,
+                provider: Some(&self.target.provider),
+                key: Some(name),
+            };
+            let call = Call {
+                scope,
+                expected: self.expected(model, &desk.learned),
+                can_change: moves_left > 0 && self.can_change(),
+                can_wait,
+            };
+            match (desk.admit(shared, known, call, on_failure, now_ms), moved) {
+                (Verdict::Downgrade(holds, to, budget), before) => {
+                    desk.release(shared, holds);
+                    // The budget that is named is the one for which the client's model is not kept.
+                    let budget = before.map_or(budget, |(_, first)| first);
+                    moved = Some((to, budget));
+                }
+                (Verdict::Pass(holds, _), Some((to, budget))) => {
+                    return Verdict::Downgrade(holds, to, budget);
+                }
+                (verdict, _) => return verdict,
+            }
+        }
+        // The last time round the model could not be changed.
+        Verdict::Refuse(unavailable())
     }
 
     fn take(&mut self, verdict: Verdict, known: &Known) -> Step {
@@ -131,12 +167,12 @@ impl Exchange {
         Some(!tariff.is_some_and(|tariff| tariff.is_priced(seconds(self.began_ms))))
     }
 
-    /// What the call may take, by the model it asks for.
-    fn expected(&self, learned: &Learned) -> Expected {
+    /// What the call may take on this model.
+    fn expected(&self, model: Option<&str>, learned: &Learned) -> Expected {
         let prices = &self.gate.prices;
-        let tariff = self.asked_model().and_then(|m| prices.find(&self.target.provider, m));
+        let tariff = model.and_then(|model| prices.find(&self.target.provider, model));
         let tariff = tariff.or_else(|| prices.fallback());
-        let rates = learned.rates(self.asked_model());
+        let rates = learned.rates(model);
         let basis = Basis { api: self.target.api, said: self.body.said(), rates };
         Expected::of(&basis, tariff, seconds(self.began_ms))
     }
@@ -177,6 +213,8 @@ impl Exchange {
     }
 }
 
+/// So often a call may be moved to another model: maps that send it round in a circle refuse it.
+const MAX_MOVES: u8 = 4;
 /// The tenant of strangers where all calls without a customer are refused.
 const NOBODY: &str = "unknown";
 const UNKNOWN: &str =

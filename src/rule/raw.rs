@@ -10,8 +10,9 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use crate::config::shape::{Object, Pairs, Whole, Word};
+use crate::config::shape::{Object, Pairs, Texts, Whole, Word};
 use crate::money::NanoUsd;
+use crate::scope::Facet;
 
 /// A budget as it is written, of whosever calls count.
 #[derive(Debug, Deserialize)]
@@ -19,6 +20,9 @@ use crate::money::NanoUsd;
 pub struct RawRule {
     pub(crate) id: Option<String>,
     pub(crate) feature: Option<String>,
+    #[serde(rename = "match")]
+    pub(crate) matches: Option<Object<RawMatch>>,
+    pub(crate) per: Option<Vec<Word<Facet>>>,
     pub(crate) limit: Object<RawLimit>,
     pub(crate) window: Word<RawWindow>,
     pub(crate) anchor_day: Option<Whole>,
@@ -31,13 +35,36 @@ pub struct RawRule {
     pub(crate) shadow: bool,
 }
 
-/// The most in a window: exactly one of `usd`, `tokens`, `requests` and `units`.
+/// Which calls count: each field is a name, a beginning and a `*`, or a list of such, of which one
+/// must fit.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Match"))]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RawMatch {
+    /// Of the tenant.
+    pub(crate) tenant: Texts,
+    /// Of the tenant's plan: in the quota service's `customers.yaml` only.
+    pub(crate) plan: Texts,
+    /// Of the feature.
+    pub(crate) feature: Texts,
+    /// Of the model that the call asks for, or was moved to.
+    pub(crate) model: Texts,
+    /// Of who serves it.
+    pub(crate) provider: Texts,
+    /// Of the key, or another name, by which the tenant is seen: in `customers.yaml` only.
+    pub(crate) key: Texts,
+}
+
+/// The most in a window: exactly one of these.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(
     feature = "schema",
     derive(JsonSchema),
     schemars(rename = "Limit", extend("oneOf" = [
-        {"required": ["usd"]}, {"required": ["tokens"]}, {"required": ["requests"]}, {"required": ["units"]}
+        {"required": ["usd"]}, {"required": ["tokens"]}, {"required": ["input_tokens"]},
+        {"required": ["output_tokens"]}, {"required": ["cache_read_tokens"]},
+        {"required": ["cache_write_tokens"]}, {"required": ["reasoning_tokens"]},
+        {"required": ["requests"]}, {"required": ["units"]}
     ]))
 )]
 #[serde(deny_unknown_fields)]
@@ -46,6 +73,16 @@ pub(crate) struct RawLimit {
     pub(crate) usd: Option<Dollars>,
     /// Tokens of prompts and answers.
     pub(crate) tokens: Option<Whole>,
+    /// Tokens of prompts.
+    pub(crate) input_tokens: Option<Whole>,
+    /// Tokens of answers.
+    pub(crate) output_tokens: Option<Whole>,
+    /// Tokens of prompts that came from a cache.
+    pub(crate) cache_read_tokens: Option<Whole>,
+    /// Tokens of prompts that went into a cache.
+    pub(crate) cache_write_tokens: Option<Whole>,
+    /// Tokens of answers that were thought and not said.
+    pub(crate) reasoning_tokens: Option<Whole>,
     /// Calls that were let through.
     pub(crate) requests: Option<Whole>,
     /// Calls that were answered with success.

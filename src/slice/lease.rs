@@ -22,6 +22,8 @@ pub struct Lease {
     pub drawn_ms: u64,
     /// The limit of a budget that no service keeps: what was in the lease when it was opened.
     pub limit: u64,
+    /// What the service last said was used.
+    pub spent: u64,
 }
 
 /// A draw from a lease came to nothing.
@@ -51,12 +53,14 @@ impl Lease {
             told_ms: next()?,
             drawn_ms: next()?,
             limit: next()?,
+            spent: next()?,
         })
     }
 
     fn write(&self) -> Vec<u8> {
-        let Self { window, available, debt, until_ms, left, told_ms, drawn_ms, limit } = *self;
-        let numbers = [window, available, debt, until_ms, left, told_ms, drawn_ms, limit];
+        let Self { window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent } =
+            *self;
+        let numbers = [window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent];
         [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
     }
 
@@ -87,10 +91,12 @@ impl Lease {
         Ok(need.saturating_add(ahead))
     }
 
-    /// What was used of the limit or is held, and how much that is more than there was.
+    /// What was used of the limit or is held, and how much that is more than there was; of a budget
+    /// that a service keeps, what that has told.
     #[must_use]
     pub const fn used(&self) -> u64 {
-        self.limit.saturating_sub(self.available).saturating_add(self.debt)
+        let own = self.limit.saturating_sub(self.available).saturating_add(self.debt);
+        own.saturating_add(self.spent)
     }
 
     /// The lease under another limit.
@@ -127,6 +133,8 @@ pub struct Loan {
     pub amount: u64,
     /// What the service has left.
     pub left: u64,
+    /// What it says was used.
+    pub used: u64,
     /// Until when calls may be admitted on the lease.
     pub until_ms: u64,
 }
@@ -148,7 +156,7 @@ pub fn lend(
         lease.window = loan.window;
         lease.back(loan.window, loan.amount);
         lease.until_ms = lease.until_ms.max(loan.until_ms);
-        (lease.left, lease.told_ms) = (loan.left, now_ms);
+        (lease.left, lease.spent, lease.told_ms) = (loan.left, loan.used, now_ms);
         // A loan for a window before the lease's is late: that window is over.
         let keep = loan.window >= old.window;
         (keep.then(|| lease.write()), ())
@@ -272,7 +280,7 @@ fn key(budget: &str) -> String {
 }
 
 /// The first byte of a lease's record.
-const LAYOUT: u8 = 2;
+const LAYOUT: u8 = 3;
 /// Milliseconds of a second, in which windows are counted.
 const MS: u64 = 1_000;
 /// A worker draws ahead at most this part of what is left, so that others find something too; a lease

@@ -2,7 +2,7 @@ use super::*;
 use crate::shared::fake::Store;
 
 fn loan(amount: u64) -> Loan {
-    Loan { window: 1, amount, left: 0, until_ms: 1_000 }
+    Loan { window: 1, amount, left: 0, used: 0, until_ms: 1_000 }
 }
 
 fn available(store: &Store) -> u64 {

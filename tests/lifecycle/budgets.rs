@@ -85,3 +85,77 @@ fn budgets_beside_a_service_are_refused() {
         worker.log().iter().any(|line| line.contains("`budgets` must not stand beside `service`"))
     );
 }
+
+/// The models' budgets of a configuration in which `gpt-4o` and its like are dear.
+fn of_models(small: u64) -> String {
+    configuration(&format!(
+        r#"[{{"tenant": "*", "id": "dear", "match": {{"model": "gpt-5*"}}, "limit": {{"requests": 1}},
+             "window": "day", "warn_at": [], "action": {{"downgrade": {{"models": {{"*": "small-1"}}}}}}}},
+            {{"tenant": "*", "id": "small", "match": {{"model": ["small-*"]}}, "warn_at": [],
+             "limit": {{"requests": {small}}}, "window": "day", "action": "refuse"}}]"#
+    ))
+}
+
+fn asks_for(model: &str) -> Request {
+    let mut request = of("acme");
+    let mut body: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+    body["model"] = model.into();
+    request.body = body.to_string().into();
+    request
+}
+
+#[test]
+fn a_call_that_is_moved_counts_for_the_model_that_serves_it() {
+    let worker = Worker::new(&of_models(2));
+    let decisions: Vec<_> = ["gpt-5", "gpt-5-nano", "other", "gpt-5", "small-1", "gpt-5"]
+        .map(|model| decision(&worker, &asks_for(model)))
+        .into();
+    // The first has the dear one's place; two are moved, and fill the small one's two.
+    assert_eq!(decisions, ["pass", "downgrade", "pass", "downgrade", "refuse", "refuse"]);
+    let call = worker.ask(&asks_for("gpt-5"));
+    call.end();
+    assert_eq!(call.field("budget"), "small.requests-day/acme", "the one that refuses is named");
+}
+
+#[test]
+fn what_a_moved_call_was_given_of_the_other_model_is_given_back() {
+    let all = r#"{"tenant": "*", "limit": {"requests": 3}, "window": "day", "warn_at": [], "action": "refuse"},"#;
+    let worker =
+        Worker::new(&of_models(9).replacen("\"budgets\": [", &format!("\"budgets\": [{all}"), 1));
+    let decisions: Vec<_> = [(); 4].map(|()| decision(&worker, &asks_for("gpt-5"))).into();
+    assert_eq!(decisions, ["pass", "downgrade", "downgrade", "refuse"], "each counts once");
+}
+
+#[test]
+fn maps_that_send_a_call_round_refuse_it() {
+    let to = |id: &str, from: &str, to: &str| {
+        format!(
+            r#"{{"id": "{id}", "match": {{"model": "{from}"}}, "limit": {{"requests": 0}}, "window": "day",
+                "action": {{"downgrade": {{"models": {{"{from}": "{to}"}}}}}}}}"#
+        )
+    };
+    let budgets = format!("[{}, {}]", to("one", "a", "b"), to("two", "b", "a"));
+    let worker = Worker::new(&configuration(&budgets));
+    assert_eq!(decision(&worker, &asks_for("a")), "refuse");
+}
+
+#[test]
+fn each_feature_has_its_own_and_a_group_of_tenants_has_one_together() {
+    let each = r#"[{"tenant": "*", "id": "each", "per": ["feature"], "warn_at": [], "limit": {"requests": 1}, "window": "day", "action": "refuse"},
+        {"id": "group", "warn_at": [], "match": {"tenant": ["eu-*", "acme"]}, "limit": {"requests": 3}, "window": "day", "action": "refuse"}]"#;
+    let worker = Worker::new(&configuration(each));
+    let by = |tenant: &str, feature: &str| {
+        let call = worker.ask(&of(tenant).with("x-feature", feature));
+        if call.reply().is_none() {
+            call.answer(200, &[], &[OPENAI.json()]);
+        }
+        call.end();
+        call.fields(["decision", "budget"]).join(" ")
+    };
+    assert!(by("acme", "chat").starts_with("pass"));
+    assert!(by("acme", "search").starts_with("pass"));
+    assert_eq!(by("acme", "chat"), "refuse each.requests-day/acme/feature=chat");
+    assert!(by("eu-1", "chat").starts_with("pass"));
+    assert_eq!(by("eu-2", "chat"), "refuse group.requests-day");
+    assert!(by("us-1", "chat").starts_with("pass"), "it is not of the group");
+}

@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use tollgate::calendar::{Cycle, window_of};
-use tollgate::rule::Rule;
-use tollgate::sync::Unit;
+use tollgate::sync::{Measure, Unit};
 
 use super::channel;
 use super::message::{self, Budget, Customer};
 use super::outbox::{self, Reached};
-use crate::customers::{self, Book};
+use crate::customers::{self, Book, Found, Owner, Pool};
 use crate::report::account;
 use crate::report::calendar::Days;
 use crate::report::text::{grouped, price, usd};
@@ -50,8 +49,8 @@ pub async fn raise(
     settled: &Settled,
 ) -> Result<(), StoreError> {
     for balance in &settled.balances {
-        if let Some((customer, rule)) = book.budget(&balance.budget, now) {
-            budget(db, book, now, (customer, rule), balance).await?;
+        if let Some(found) = book.budget(&balance.budget, now) {
+            budget(db, book, now, found, balance).await?;
         }
     }
     for id in &settled.customers {
@@ -66,16 +65,20 @@ async fn budget(
     db: &mut Connection,
     book: &Book,
     now: Timestamp,
-    (customer, rule): (&customers::Customer, &Rule),
+    found: Found<'_>,
     balance: &Balance,
 ) -> Result<(), StoreError> {
-    let plan = book.plan_of(customer, now);
+    let Found { owner, rule, part } = found;
+    let plan = owner.customer().and_then(|customer| book.plan_of(customer, now));
     let unit_name = plan.map_or("", |plan| &plan.unit_name);
     let reached = Reached {
-        customer: named(book, customer, now),
+        customer: match owner {
+            Owner::Customer(customer) => named(book, customer, now),
+            Owner::Pool(pool) => shared(pool),
+        },
         budget: Some(Budget {
             id: balance.budget.clone(),
-            unit: unit_label(rule.unit).to_owned(),
+            unit: unit_label(rule.measure()).to_owned(),
             feature: rule.feature.clone(),
             window: rule.cycle.label().to_owned(),
             window_start: balance.window_start,
@@ -85,9 +88,13 @@ async fn budget(
         used: balance.used,
         limit: rule.limit,
     };
-    let used = amount(rule.unit, balance.used, "");
-    let limit = amount(rule.unit, rule.limit, unit_name);
-    let text = |percent| message::budget_text(&customer.name, percent, &used, &limit, rule.cycle);
+    let used = amount(rule.measure(), balance.used, "");
+    let limit = amount(rule.measure(), rule.limit, unit_name);
+    let name = match part {
+        "" => owner.name().to_owned(),
+        part => format!("{} ({part})", owner.name()),
+    };
+    let text = |percent| message::budget_text(&name, percent, &used, &limit, rule.cycle);
     let channels = channel::set_up(&book.alerts);
     outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
 }
@@ -140,21 +147,26 @@ fn named(book: &Book, customer: &customers::Customer, now: Timestamp) -> Custome
     }
 }
 
+/// A pool in the place of a customer: its id is that of no customer.
+fn shared(pool: &Pool) -> Customer {
+    Customer { id: format!("/{}", pool.name), name: pool.name.clone(), plan: String::new() }
+}
+
 /// An amount of a budget for people; `unit_name` is how the plan calls its own unit.
-pub(crate) fn amount(unit: Unit, amount: u64, unit_name: &str) -> String {
+pub(crate) fn amount(measure: Measure, amount: u64, unit_name: &str) -> String {
     let counted = |name: &str| format!("{} {name}", grouped(amount.into())).trim_end().to_owned();
-    match unit {
+    match measure.unit {
         Unit::Usd => price(amount.into()),
-        Unit::Tokens => counted("tokens"),
+        Unit::Tokens => counted(measure.tokens.words()),
         Unit::Requests => counted("requests"),
         Unit::Units => counted(unit_name),
     }
 }
 
-const fn unit_label(unit: Unit) -> &'static str {
-    match unit {
+const fn unit_label(measure: Measure) -> &'static str {
+    match measure.unit {
         Unit::Usd => "usd",
-        Unit::Tokens => "tokens",
+        Unit::Tokens => measure.tokens.label(),
         Unit::Requests => "requests",
         Unit::Units => "units",
     }

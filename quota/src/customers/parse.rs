@@ -11,7 +11,7 @@ use tollgate::{
 };
 
 use self::raw::File;
-use super::{Alerts, Book, Business, Customer, Plan, Secret, Since, Webhook};
+use super::{Alerts, Book, Business, Customer, Plan, Pool, Secret, Since, Webhook};
 use crate::{auth, yaml::Document};
 
 mod raw;
@@ -99,6 +99,8 @@ impl Faults {
             plans: BTreeMap::new(),
             customers: BTreeMap::new(),
             names: BTreeMap::new(),
+            budgets: Vec::new(),
+            pools: Vec::new(),
             alerts: self.alerts(file.alerts),
         };
         for (at, plan) in file.plans.into_iter().enumerate() {
@@ -111,6 +113,11 @@ impl Faults {
                 );
             }
             book.plans.insert(plan.name.clone(), plan);
+        }
+        let defaults = Defaults { feature: None, warn_at: &warn_at };
+        book.budgets = self.budgets("", file.budgets, defaults);
+        for (at, pool) in file.pools.into_iter().enumerate() {
+            self.pool(&mut book, &format!("pools[{at}]"), pool, defaults);
         }
         for (at, customer) in file.customers.into_iter().enumerate() {
             self.customer(&mut book, &format!("customers[{at}]"), customer, &warn_at);
@@ -125,7 +132,7 @@ impl Faults {
         }
         let unit = plan.unit.unwrap_or_default();
         let defaults = Defaults { feature: unit.feature.as_deref(), warn_at };
-        let budgets = self.budgets(path, plan.budgets, defaults);
+        let budgets = self.budgets(&format!("{path}."), plan.budgets, defaults);
         Plan {
             name: plan.name,
             price,
@@ -153,7 +160,7 @@ impl Faults {
             plan.budgets.iter().find(|rule| rule.unit == Unit::Units)?.feature.clone()
         });
         let defaults = Defaults { feature: feature.as_deref(), warn_at };
-        let budgets = self.budgets(path, raw.budgets, defaults);
+        let budgets = self.budgets(&format!("{path}."), raw.budgets, defaults);
         let own = [(format!("{path}.id"), raw.id.clone())];
         let keys = raw.keys.into_iter().enumerate();
         let keys = keys.map(|(at, key)| (format!("{path}.keys[{at}]"), key));
@@ -166,6 +173,21 @@ impl Faults {
         let (id, suspended) = (raw.id, raw.suspended);
         let customer = Customer { id, name, plans, revenue, token, suspended, budgets };
         book.customers.insert(customer.id.clone(), customer);
+    }
+
+    fn pool(&mut self, book: &mut Book, path: &str, raw: raw::Pool, defaults: Defaults<'_>) {
+        if !is_id(&raw.name) {
+            self.add(format!("{path}.name"), rule::ID);
+        }
+        if book.pools.iter().any(|other| other.name == raw.name) {
+            let what = format!("must differ: there is a pool `{}` already", raw.name);
+            self.add(format!("{path}.name"), what);
+        }
+        let (beginnings, ids): (Vec<_>, Vec<_>) =
+            raw.customers.into_iter().partition(|id| id.ends_with('*'));
+        let budgets = self.budgets(&format!("{path}."), raw.budgets, defaults);
+        let ids = ids.into_iter().collect();
+        book.pools.push(Pool { name: raw.name, budgets, ids, beginnings });
     }
 
     fn plans(&mut self, book: &Book, path: &str, raw: Vec<raw::Since>) -> Vec<Since> {
@@ -197,7 +219,7 @@ impl Faults {
     fn budgets(&mut self, path: &str, raw: Vec<RawRule>, defaults: Defaults<'_>) -> Vec<Rule> {
         let mut rules: Vec<Rule> = Vec::new();
         for (at, budget) in raw.into_iter().enumerate() {
-            let path = format!("{path}.budgets[{at}]");
+            let path = format!("{path}budgets[{at}]");
             let rule = Rule::read(&path, budget, defaults, &mut |path, what| self.add(path, what));
             if rules.iter().any(|other| other.key == rule.key) {
                 self.add(

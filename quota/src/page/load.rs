@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{Timestamp, civil::Date};
 use sqlx::Row as _;
 use tollgate::calendar::{Cycle, window_of};
+use tollgate::sync::Measure;
 
 use super::chart::{self, Chart};
 use super::view::{self, Alert, Blend, Budget, Config, Delivery, Now, Page, Row, Split};
 use crate::alert::{amount, called, channels, outbox};
-use crate::customers::Book;
+use crate::customers::{Book, Found};
 use crate::report::account::{self, Account, Outcome};
 use crate::report::calendar::{Days, Stretch, months_up_to};
 use crate::report::costs::{self, Line, Name, Question};
@@ -181,22 +182,28 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
     let mut near = Vec::new();
     for row in rows {
         let (id, start): (String, i64) = (row.try_get("budget")?, row.try_get("window_start")?);
-        let Some((customer, rule)) = book.budget(&id, now) else { continue };
+        let Some(Found { owner, rule, part }) = book.budget(&id, now) else { continue };
         if window_of(rule.cycle, &book.business.zone, now).id() != start || rule.limit == 0 {
             continue;
         }
         let used = u64::try_from(row.try_get::<i64, _>("settled")?).unwrap_or(0);
         let points = margin::share(used.into(), rule.limit.into()).unwrap_or(0);
         if points >= NEAR {
-            let unit = book.plan_of(customer, now).map_or("", |plan| &plan.unit_name);
+            let plan = owner.customer().and_then(|customer| book.plan_of(customer, now));
+            let unit = plan.map_or("", |plan| &plan.unit_name);
+            let part = if part.is_empty() { String::new() } else { format!(" · {part}") };
             let feature = rule.feature.as_deref().map(|feature| format!(" · {feature}"));
             let shadow = if rule.shadow { " · only recorded" } else { "" };
             let budget = Budget {
-                customer: customer.name.clone(),
-                what: format!("{}{}{shadow}", stretch(rule.cycle), feature.unwrap_or_default()),
+                customer: owner.name().to_owned(),
+                what: format!(
+                    "{}{}{part}{shadow}",
+                    stretch(rule.cycle),
+                    feature.unwrap_or_default()
+                ),
                 percent: text::percent(points.checked_div(100).unwrap_or(0)),
-                used: amount(rule.unit, used, "").replace(" tokens", "").replace(" requests", ""),
-                limit: amount(rule.unit, rule.limit, unit),
+                used: figure(rule.measure(), used),
+                limit: amount(rule.measure(), rule.limit, unit),
                 per_mille: points.checked_div(10).unwrap_or(0).min(1_000),
                 full: points >= 10_000,
             };
@@ -206,6 +213,12 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
     near.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.customer.cmp(&y.customer)));
     near.truncate(BUDGETS);
     Ok(near.into_iter().map(|(_, budget)| budget).collect())
+}
+
+/// An amount without the name of what it counts.
+fn figure(measure: Measure, used: u64) -> String {
+    let text = amount(measure, used, "");
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn stretch(cycle: Cycle) -> String {
@@ -219,7 +232,12 @@ fn stretch(cycle: Cycle) -> String {
 fn current(book: &Book, now: Timestamp) -> BTreeSet<i64> {
     let plans = book.plans.values().flat_map(|plan| &plan.budgets);
     let own = book.customers.values().flat_map(|customer| &customer.budgets);
-    plans.chain(own).map(|rule| window_of(rule.cycle, &book.business.zone, now).id()).collect()
+    let shared = book.pools.iter().flat_map(|pool| &pool.budgets).chain(&book.budgets);
+    plans
+        .chain(own)
+        .chain(shared)
+        .map(|rule| window_of(rule.cycle, &book.business.zone, now).id())
+        .collect()
 }
 
 async fn alerts(state: &State, now: &Now) -> Result<Vec<Alert>, StoreError> {

@@ -17,6 +17,7 @@ use tollgate::{
     budget::Used,
     calendar::{timestamp, window_of},
     rule::Rule,
+    scope::{self, Scope},
 };
 
 use super::line::{Found, find};
@@ -282,7 +283,7 @@ async fn book(
     let fresh = calls.iter().filter(|call| booked.fresh.contains(&call.id));
     let charges: Vec<_> = fresh.flat_map(|call| charges(book, call, now)).collect();
     let keys = charges.iter().map(|(_, key, _)| key.clone()).collect();
-    let limit = |budget: &str| book.budget(budget, now).map_or(0, |(_, rule)| rule.limit);
+    let limit = |budget: &str| book.budget(budget, now).map_or(0, |found| found.rule.limit);
     let mut lending = Lending::open(tx, gateway, keys, limit).await?;
     let mut charged = Charged::default();
     for (call, key, amount) in &charges {
@@ -301,19 +302,45 @@ fn charges<'a>(book: &Book, call: &'a Call, now: Timestamp) -> Vec<(&'a str, Key
     let Some(customer) = book.find(&call.tenant).filter(|_| !call.is_refused()) else {
         return Vec::new();
     };
-    let (input, output) = call.tokens();
+    let kinds = call.kinds();
     let used = Used {
         nano_usd: call.cost.unwrap_or(0),
-        tokens: input.saturating_add(output),
+        tokens: kinds.input.saturating_add(kinds.output),
+        kinds,
         success: !call.is_failed(),
     };
-    let applies = |rule: &&Rule| rule.feature.as_ref().is_none_or(|own| *own == call.feature);
-    let rules = book.rules_of(customer, at).into_iter().filter(applies);
-    let charges = rules.map(|rule| {
+    let call_scope = scope(call);
+    let applies = |rule: &Rule| {
+        let own = rule.feature.as_deref();
+        own.is_none_or(|own| own == call.feature) && rule.matches.has(&call_scope)
+    };
+    let rules = book.budgets_of(customer, at).into_iter().filter(|(_, rule)| applies(rule));
+    let charges = rules.map(|(owner, rule)| {
         let window = window_of(rule.cycle, &book.business.zone, at).id();
-        (call.id.as_str(), (customer.budget_id(rule), window), used.amount(rule.unit))
+        let id = owner.budget_id(rule);
+        let id = match rule.per.as_slice() {
+            [] => id,
+            per => scope::id(&id, &scope::part(per, &call_scope)),
+        };
+        (call.id.as_str(), (id, window), used.amount(rule.measure()))
     });
     charges.filter(|(_, _, amount)| *amount > 0).collect()
+}
+
+/// What a call was, as far as its row says. Under which key its tenant was seen, it does not.
+fn scope(call: &Call) -> Scope<'_> {
+    fn named(text: &str) -> Option<&str> {
+        (!text.is_empty()).then_some(text)
+    }
+    // Who was moved counts for the model that answered.
+    let moved = call.decision == "downgrade" || call.asked.is_empty();
+    let model = if moved { &call.model } else { &call.asked };
+    Scope {
+        feature: named(&call.feature),
+        model: named(model),
+        provider: named(&call.provider),
+        key: None,
+    }
 }
 
 /// Calls that are looked up and booked at once.

@@ -18,7 +18,7 @@ use crate::{
     acquaintance::News,
     alert,
     call::{Call, MAX_AMOUNT},
-    customers::{Book, Customer},
+    customers::{Book, Found, Owner},
     ledger::{self, Booked, Charged, Report},
     lending::{Key, Lending},
     state::State,
@@ -94,10 +94,10 @@ impl Hearing<'_> {
     }
 
     /// What is wanted: the balance of the current window, whose it is, and by which rule.
-    fn wanted(&self, want: &Want) -> Option<(Key, &Customer, &Rule)> {
-        let (customer, rule) = self.book.budget(&want.budget, self.now)?;
+    fn wanted<'a>(&'a self, want: &'a Want) -> Option<(Key, Owner<'a>, &'a Rule)> {
+        let Found { owner, rule, .. } = self.book.budget(&want.budget, self.now)?;
         let window = window_of(rule.cycle, &self.book.business.zone, self.now).id();
-        Some(((want.budget.clone(), window), customer, rule))
+        Some(((want.budget.clone(), window), owner, rule))
     }
 
     fn take_back(&self, lending: &mut Lending<'_>) {
@@ -117,14 +117,15 @@ impl Hearing<'_> {
             admit_ms: self.state.terms.admit_ms,
             ..Grant::default()
         };
-        let Some((key, customer, _)) = self.wanted(want) else { return nothing };
+        let Some((key, owner, _)) = self.wanted(want) else { return nothing };
         let Some(account) = lending.accounts.get_mut(&key) else { return nothing };
         account.named = true;
         account.pool.revive(&mut account.lease);
-        let (need, want) = if customer.suspended { (0, 0) } else { (want.need, want.want) };
+        let (need, want) = if owner.is_suspended() { (0, 0) } else { (want.need, want.want) };
         let amount = account.pool.grant(&mut account.lease, need, want);
         let window = u64::try_from(key.1).unwrap_or(0);
-        Grant { window, amount, left: account.pool.free(), ..nothing }
+        let (left, used) = (account.pool.free(), account.pool.settled);
+        Grant { window, amount, left, used, ..nothing }
     }
 
     /// Adds the customers that were asked for, and those that have changed.
@@ -143,12 +144,15 @@ impl Hearing<'_> {
                 None => answer.unknown.push(name.to_owned()),
             }
         }
-        answer.tenants = tenant::of(tx, self.book, &known, self.now).await?;
+        let (tenants, withheld) =
+            tenant::of(tx, self.book, &known, self.ask.level, self.now).await?;
+        self.state.metrics.withheld(withheld);
+        answer.tenants = tenants;
         Ok(answer)
     }
 
     fn limit(&self, budget: &str) -> u64 {
-        self.book.budget(budget, self.now).map_or(0, |(_, rule)| rule.limit)
+        self.book.budget(budget, self.now).map_or(0, |found| found.rule.limit)
     }
 }
 

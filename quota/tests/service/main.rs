@@ -9,5 +9,6 @@ mod postgres;
 mod program;
 mod reconcile;
 mod replicas;
+mod scopes;
 mod support;
 mod sync;

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::shape::{Object, Whole, Word};
-use crate::rule::{RawAction, RawDay, RawLimit, RawRule, RawWindow};
+use crate::rule::{RawAction, RawDay, RawLimit, RawMatch, RawRule, RawWindow};
+use crate::scope::Facet;
 
 /// A budget: who may use how much, and what happens then.
 #[derive(Debug, Deserialize)]
@@ -20,6 +21,11 @@ pub(in crate::config) struct RawBudget {
     id: Option<String>,
     /// The feature whose calls count; all if absent.
     feature: Option<String>,
+    /// Which calls count, by more than that. Such a budget needs an `id`.
+    #[serde(rename = "match")]
+    pub(in crate::config) matches: Option<Object<RawMatch>>,
+    /// What is counted by itself: `[feature]` is one such budget for each feature. It needs an `id`.
+    pub(in crate::config) per: Option<Vec<Word<Facet>>>,
     /// The most in a window.
     limit: Object<RawLimit>,
     /// How its `units` are called in front of people, such as `AI analyses`.
@@ -49,11 +55,13 @@ pub(in crate::config) struct RawBudget {
 impl RawBudget {
     /// What it has in common with the budgets of `customers.yaml`.
     pub(in crate::config) fn rule(self) -> RawRule {
-        let Self { id, feature, limit, window, anchor_day, anchor_month, .. } = self;
+        let Self { id, feature, matches, per, limit, window, anchor_day, anchor_month, .. } = self;
         let Self { week_begins, warn_at, action, shadow, .. } = self;
         RawRule {
             id,
             feature,
+            matches,
+            per,
             limit,
             window,
             anchor_day,

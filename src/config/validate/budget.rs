@@ -3,6 +3,7 @@
 use crate::{
     config::{OwnBudget, Whose, error::Faults, raw::RawBudget, shape::Object},
     rule::{Defaults, Rule, WARN_AT},
+    scope::Facet,
     who,
 };
 
@@ -58,6 +59,15 @@ fn budget(path: &str, mut raw: RawBudget, faults: &mut Faults) -> OwnBudget {
     let upgrade_url = core::mem::take(&mut raw.upgrade_url);
     let defaults = Defaults { feature: None, warn_at: &WARN_AT };
     let rule = Rule::read(path, raw.rule(), defaults, &mut |path, must| faults.add(path, must));
+    if !rule.plans.is_empty() {
+        faults.add(format_args!("{path}.match.plan"), "is of use in customers.yaml only");
+    }
+    if !rule.matches.key.is_empty() {
+        faults.add(format_args!("{path}.match.key"), "must be `tenant`: here that is the key");
+    }
+    if rule.per.contains(&Facet::Key) {
+        faults.add(format_args!("{path}.per"), "must not have `key`: that is `tenant: \"*\"`");
+    }
     OwnBudget { whose, rule, unit_name, upgrade_url }
 }
 

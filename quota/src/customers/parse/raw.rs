@@ -15,6 +15,10 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) plans: Vec<Plan>,
     #[serde(default)]
+    pub(super) budgets: Vec<RawRule>,
+    #[serde(default)]
+    pub(super) pools: Vec<Pool>,
+    #[serde(default)]
     pub(super) customers: Vec<Customer>,
     #[serde(default)]
     pub(super) alerts: Alerts,
@@ -47,6 +51,14 @@ pub(super) struct Plan {
 pub(super) struct Unit {
     pub(super) name: String,
     pub(super) feature: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pool {
+    pub(super) name: String,
+    pub(super) customers: Vec<String>,
+    pub(super) budgets: Vec<RawRule>,
 }
 
 #[derive(Deserialize)]

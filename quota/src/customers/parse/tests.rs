@@ -45,10 +45,93 @@ fn a_good_file_is_read_whole() {
     ]);
     assert_eq!(rules[0].feature.as_deref(), Some("analysis"), "the plan's unit says which");
     assert!(matches!(&rules[0].action, Action::Downgrade { models, .. } if models.len() == 1));
-    let (owner, rule) = book.budget("mega/nightly.tokens-day", at).unwrap();
-    assert_eq!((owner.id.as_str(), rule.feature.as_deref()), ("mega", Some("batch")));
+    let found = book.budget("mega/nightly.tokens-day", at).unwrap();
+    assert_eq!((found.owner.name(), found.rule.feature.as_deref()), ("MegaCo", Some("batch")));
     assert!(book.budget("mega/nightly.usd-day", at).is_none());
     assert_eq!(book.alerts.margin, 40);
+}
+
+/// What may count for calls of a customer.
+fn ids(book: &Book, customer: &str) -> Vec<String> {
+    let at = "2026-11-23T00:00:00Z".parse().unwrap();
+    let all = book.budgets_of(book.find(customer).unwrap(), at).into_iter();
+    all.map(|(owner, rule)| owner.budget_id(rule)).collect()
+}
+
+#[test]
+fn budgets_are_for_those_that_they_match_and_pools_are_shared() {
+    let more = r#"
+budgets:
+  - {id: trial, match: {tenant: "trial-*", model: gpt-5*}, limit: {usd: 1}, window: day}
+  - {id: nightly, match: {plan: [Pro]}, limit: {tokens: 7}, window: day}
+pools:
+  - name: partners
+    customers: [acme, "trial-*"]
+    budgets:
+      - {limit: {usd: 500}, window: month, action: refuse}
+      - {id: free, match: {plan: Free}, per: [feature, model], limit: {input_tokens: 9}, window: hour}
+  - {name: all, customers: ["*"], budgets: [{limit: {requests: 9}, window: minute}]}
+alerts:"#;
+    let text = GOOD.replace("\nalerts:", more);
+    let text = text.replace("  - {id: acme,", "  - {id: trial-1, plan: Pro}\n  - {id: acme,");
+    let book = Book::parse(&text).unwrap();
+    let pools = |id: &str| {
+        let all = ids(&book, id).into_iter();
+        all.filter(|id| id.starts_with('/')).collect::<Vec<_>>()
+    };
+    assert_eq!(pools("mega"), ["/all/requests-minute"]);
+    assert_eq!(pools("trial-1"), ["/partners/usd-month", "/all/requests-minute"]);
+    assert_eq!(
+        pools("acme"),
+        ["/partners/usd-month", "/partners/free.input_tokens-hour", "/all/requests-minute"]
+    );
+    assert!(ids(&book, "trial-1").contains(&"trial-1/trial.usd-day".to_owned()));
+    assert!(ids(&book, "trial-1").contains(&"trial-1/nightly.tokens-day".to_owned()));
+    assert!(!ids(&book, "acme").contains(&"acme/trial.usd-day".to_owned()));
+    let at = "2026-11-23T00:00:00Z".parse().unwrap();
+    let own = book.budget("mega/nightly.tokens-day", at).unwrap();
+    assert_eq!(own.rule.limit, 5, "a customer's own takes the place of what all have");
+    #[rustfmt::skip]
+    let cases = [
+        ("/partners/usd-month",                             Some(("partners", ""))),
+        ("/partners/free.input_tokens-hour/feature=a/model=b", Some(("partners", "feature=a/model=b"))),
+        ("/partners/free.input_tokens-hour",                None),
+        ("/partners/usd-month/feature=a",                   None),
+        ("/nobody/usd-month",                               None),
+        ("trial-1/trial.usd-day",                           Some(("trial-1", ""))),
+    ];
+    for (id, expected) in cases {
+        let found = book.budget(id, at).map(|found| (found.owner.name(), found.part));
+        assert_eq!(found, expected, "{id}");
+    }
+}
+
+#[test]
+fn what_a_pool_or_a_match_cannot_be_is_told() {
+    let of = |more: &str| {
+        let text = GOOD.replace("\nalerts:", &format!("\n{more}\nalerts:"));
+        Book::parse(&text)
+            .expect_err(more)
+            .into_iter()
+            .map(|f| f.place())
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    #[rustfmt::skip]
+    let cases = [
+        ("pools: [{name: a/b, customers: [], budgets: []}]", "`pools[0].name` must be 1 to 128"),
+        ("pools: [{name: a, customers: [], budgets: []}, {name: a, customers: [], budgets: []}]", "`pools[1].name` must differ"),
+        ("budgets: [{match: {model: x}, limit: {usd: 1}, window: day}]", "`budgets[0]` must have an `id`"),
+        ("budgets: [{per: [feature], limit: {usd: 1}, window: day}]", "`budgets[0]` must have an `id`"),
+        ("budgets: [{id: a, match: {model: \"g*5\"}, limit: {usd: 1}, window: day}]", "`budgets[0].match.model[0]` must be a name"),
+        ("budgets: [{id: a, match: {modell: g}, limit: {usd: 1}, window: day}]", "unknown field `modell`"),
+        ("budgets: [{id: a, per: [tenant], limit: {usd: 1}, window: day}]", "unknown variant `tenant`"),
+        ("pools: [{name: a, customers: [], budgets: [{limit: {tokens: 1, input_tokens: 1}, window: day}]}]", "`pools[0].budgets[0].limit` must have exactly one"),
+    ];
+    for (more, expected) in cases {
+        let told = of(more);
+        assert!(told.contains(expected), "{more}: {told}");
+    }
 }
 
 #[test]
