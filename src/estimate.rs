@@ -31,11 +31,21 @@ impl Basis<'_> {
         let written = self.rates.answer.tokens(evidence.text_bytes).max(unread);
         let mut usage = seen.usage;
         match self.api {
+            // What was told in tokens is not told in pictures or seconds as well.
+            Api::OpenAiSpeech
+            | Api::OpenAiImages
+            | Api::OpenAiTranscriptions
+            | Api::OpenAiTranslations
+                if usage.input_tokens() > 0 || usage.output_tokens() > 0 => {}
             Api::OpenAiSpeech => usage.add(Unit::Character, self.said.text_bytes.saturating_sub(2)),
-            Api::OpenAiImages => usage.add(Unit::Image, self.said.pictures.unwrap_or(1)),
+            Api::OpenAiImages => {
+                let pictures = self.said.pictures.unwrap_or(1);
+                usage.add(Unit::Image, pictures.saturating_sub(usage.of(Unit::Image)));
+            }
             Api::OpenAiTranscriptions | Api::OpenAiTranslations => {
                 let spoken = evidence.text_bytes.max(evidence.unread_bytes);
-                usage.add(Unit::AudioMilli, spoken.saturating_mul(MILLIS_PER_BYTE_SPOKEN));
+                let spoken = spoken.saturating_mul(MILLIS_PER_BYTE_SPOKEN);
+                usage.add(Unit::AudioMilli, spoken.saturating_sub(usage.of(Unit::AudioMilli)));
             }
             _ => {
                 if usage.input_tokens() == 0 {
@@ -219,6 +229,26 @@ mod tests {
         }
         let embedding = Basis { api: Api::OpenAiEmbeddings, ..basis(&said) }.expected(None);
         assert_eq!((embedding.input_tokens(), embedding.output_tokens()), (125, 0));
+    }
+
+    #[test]
+    fn what_was_told_before_an_answer_broke_off_is_not_estimated_again() {
+        let said = Said { pictures: Some(3), ..said(500, None) };
+        let tokens = Usage::default().with(Unit::InputImage, 7);
+        #[rustfmt::skip]
+        let cases = [
+            (Api::OpenAiImages,         Usage::default().with(Unit::Image, 2),          (Unit::Image, 3)),
+            (Api::OpenAiImages,         Usage::default().with(Unit::Image, 4),          (Unit::Image, 4)),
+            (Api::OpenAiImages,         tokens,                                         (Unit::InputImage, 7)),
+            (Api::OpenAiTranscriptions, Usage::default().with(Unit::AudioMilli, 9_000), (Unit::AudioMilli, 9_000)),
+            (Api::OpenAiTranscriptions, Usage::default().with(Unit::AudioMilli, 9),     (Unit::AudioMilli, 1_980)),
+        ];
+        for (api, usage, leaf) in cases {
+            let reported = Some(Reported { usage, ..Reported::default() });
+            let evidence = Evidence { reported, text_bytes: 30, ..Evidence::default() };
+            let estimated = Basis { api, ..basis(&said) }.answered(&evidence).usage;
+            assert_eq!(estimated.leaves().collect::<Vec<_>>(), [leaf], "{api:?} {usage:?}");
+        }
     }
 
     #[test]

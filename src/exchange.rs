@@ -324,7 +324,8 @@ impl Exchange {
             desk.learned.learn(model, &said, &evidence, reported);
         }
         // What became of the earlier attempts nobody knows. Each may have been all of the work.
-        for _ in 1..attempts.min(MAX_ATTEMPTS) {
+        let works = !target.api.is_free() && !target.api.is_poll();
+        for _ in 1..attempts.min(if works { MAX_ATTEMPTS } else { 1 }) {
             amount = amount.and_estimated(basis.unanswered());
         }
         let again =

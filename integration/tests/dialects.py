@@ -184,6 +184,8 @@ def _gemini() -> Dialect:
         }
 
     texts = ["hel", "né, ", '"usageMetadata": {"promptTokenCount": 9}', "."]
+    events = [part(text, 5 * at) for at, text in enumerate(texts, start=1)]
+    events[-1]["candidates"][0]["finishReason"] = "STOP"
     return Dialect(
         name="gemini",
         provider="google",
@@ -194,7 +196,7 @@ def _gemini() -> Dialect:
         path=f"/v1beta/models/{model}:generateContent",
         stream_path=f"/v1beta/models/{model}:streamGenerateContent?alt=sse",
         whole=part("hello", 20),
-        events=[_compact(part(text, 5 * at)) for at, text in enumerate(texts, start=1)],
+        events=[_compact(event) for event in events],
         newline="\r\n",
     )
 

@@ -138,3 +138,17 @@ def test_a_gemini_count_that_shrinks_is_the_last_one_sent(gateway: Gateway) -> N
     chunks = [b"data: " + event.encode() + b"\r\n\r\n" for event in [first, *GEMINI.events[1:]]]
     seen = gateway.ask(GEMINI, stream=True, answer=GEMINI.stream(chunks))
     assert seen.fields(*USED) == USED
+
+
+@pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC, GEMINI], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("cut", ["between events", "in an event"])
+def test_a_stream_that_ends_cleanly_before_its_time_is_an_estimate(
+    gateway: Gateway, dialect: Dialect, cut: str
+) -> None:
+    # Without the last events, which have the usage, or the last totals.
+    chunks = dialect.chunks()[:-2]
+    tail = [dialect.chunks()[-2][:40]] if cut == "in an event" else []
+    seen = gateway.ask(dialect, stream=True, answer=dialect.stream([*chunks, *tail]))
+    assert seen.fields("usage") == {"usage": "estimated"}
+    assert int(seen.row["output_tokens"] or 0) > 0
+    assert seen.answer.content == b"".join([*chunks, *tail])

@@ -195,6 +195,26 @@ fn what_is_told_again_counts_where_it_was_not_told_before() {
 }
 
 #[test]
+fn attempts_of_what_is_free_are_free() {
+    #[rustfmt::skip]
+    let cases = [
+        ("POST", "/v1/messages/count_tokens", "absent"),
+        ("GET",  "/v1/responses/r",           "absent"),
+        ("POST", "/v1/messages",              "estimated"),
+    ];
+    for (method, path, usage) in cases {
+        let gate = gate("{}");
+        let target = gate.target(method, path, "", "").unwrap();
+        let mut exchange = Exchange::open(gate, target, "id".into(), 0, |_| Lookup::Absent);
+        assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
+        exchange.on_answer_head(200, "", "", |_| None);
+        exchange.on_answer_body(b"{\"usage\":{\"input_tokens\":5}}", true, || 0);
+        let record = exchange.close(Close { details: "via_upstream", attempts: 3 }, teller()).0;
+        assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{path}");
+    }
+}
+
+#[test]
 fn a_call_without_an_answer_costs_what_it_may_have_cost() {
     #[rustfmt::skip]
     let cases = [

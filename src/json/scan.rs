@@ -89,6 +89,18 @@ impl Scanner {
         matches!(self.at, At::Next) && self.depth == 0
     }
 
+    /// Whether at least one document is whole, and none is begun: what follows may be no JSON.
+    #[must_use]
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.at, At::Next | At::Broken) && self.depth == 0 && self.documents > 0
+    }
+
+    /// Whether the text so far ends in the middle of a document.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        !matches!(self.at, At::Broken) && (self.depth > 0 || !matches!(self.at, At::Next))
+    }
+
     /// Whether the text has turned out not to be JSON.
     #[must_use]
     pub const fn is_broken(&self) -> bool {

@@ -1,19 +1,19 @@
 //! Reads the answer to one call, and says at its end what is known of it.
 
+mod notes;
+
 use core::cell::RefCell;
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::dialect::{
-    AGAIN, ASKED, Binary, COUNT, Dialect, ERROR, FIELD, FINISH, ID, Keeps, Kept, MODEL, SPARE,
-    START, STATUS, Seen, TIER, USAGE,
-};
+use super::dialect::{ASKED, Binary, Dialect, Seen, TIER};
 use super::frames::{Frames, Part};
-use super::{Api, Reported, anthropic, cost, google};
+use super::{Api, Reported, cost, google};
 use crate::coding::{Decoder as Coded, Fault, Pool};
-use crate::json::{Found, Scanner, Spec};
+use crate::json::{Scanner, Spec};
 use crate::sse::{Decoder, Piece};
+use notes::Notes;
 
 /// How the body stands in its bytes. The first of them tells: what `content-type` says is not
 /// always so, and an error to a stream is often plain JSON.
@@ -134,46 +134,6 @@ struct Body {
     notes: Notes,
 }
 
-#[derive(Debug)]
-struct Notes {
-    keeps: Keeps,
-    model: Option<String>,
-    tier: Option<String>,
-    id: Option<String>,
-    status: Option<String>,
-    /// The usage objects of the current event, which count once it has turned out to be whole.
-    fresh: Vec<u8>,
-    fresh_spare: Vec<u8>,
-    fresh_kept: Kept,
-    /// Whether `fresh` is but a placeholder for later ones.
-    is_start: bool,
-    /// The last usage object of a dialect whose last one counts, as it stood in the text.
-    last: Vec<u8>,
-    spare: Vec<u8>,
-    /// The usage of a dialect whose events correct each other.
-    merged: Map<String, Value>,
-    kept: Kept,
-    /// What the current event has had.
-    event: Event,
-    /// Whether the model has said that it stops, and nothing since.
-    finished: bool,
-    /// Whether usage came with that or after it: then it is of all of the answer.
-    counted: bool,
-    error: bool,
-    again: bool,
-    /// Whether any JSON was met.
-    any: bool,
-    text_bytes: u64,
-    trouble: Option<Trouble>,
-}
-
-#[derive(Debug, Default)]
-struct Event {
-    text: bool,
-    finish: bool,
-    usage: bool,
-}
-
 impl Answer {
     /// A reader for an answer of `api`, coded as its `content-encoding` says; empty for none.
     #[must_use]
@@ -230,16 +190,10 @@ impl Answer {
     pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {
         let (is_coding_open, binary) = (self.coded.is_open(), self.dialect.binary);
         self.coded.end(&mut |bytes| self.body.feed(bytes, binary));
-        self.body.end();
-        let body = &self.body;
-        let between = body.scanner.is_between();
-        let is_json = matches!(body.framing, None | Some(Framing::Json));
-        let is_open = match body.framing {
-            Some(Framing::Frames) => body.frames.is_open(),
-            Some(Framing::Json) => !between,
-            None | Some(Framing::Sse) => false,
-        };
-        let open = is_open || is_coding_open;
+        self.body.end(whole);
+        let open = self.body.is_open() || is_coding_open;
+        let end = whole && !open && self.coded.fault().is_none();
+        let is_whole = self.body.is_whole(end);
         let mut notes = self.body.notes;
         notes.trouble = self.coded.fault().map(Trouble::Coding).or(notes.trouble);
         let object = notes.usage();
@@ -257,15 +211,8 @@ impl Answer {
             provider_cost,
             ..known
         });
-        // A placeholder that no later event has replaced is not the end of a stream, and totals
-        // before an error are not those of all that was done.
-        let merges = matches!(notes.keeps, Keeps::Merged);
-        let placeholder = merges && !notes.finished && !is_json;
-        let is_whole = match is_json {
-            true => whole || (between && notes.any) || self.told_ahead,
-            false => !notes.error && ((whole && !open && !placeholder) || notes.counted),
-        };
-        let cut = (whole && open && reported.is_none()).then_some(Trouble::Cut);
+        let is_whole = self.told_ahead || (is_whole && !notes.has_lost());
+        let cut = (whole && open && !is_whole).then_some(Trouble::Cut);
         let unread = matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Coding(_)));
         let unfinished = matches!(notes.status.as_deref(), Some("queued" | "in_progress"));
         Evidence {
@@ -327,13 +274,16 @@ impl Body {
                 }
             }
             Framing::Sse => events.feed(bytes, &mut |piece| match piece {
-                Piece::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
+                Piece::Data(bytes) => {
+                    notes.note_data(bytes);
+                    scanner.feed(bytes, &mut |found| notes.note(found));
+                }
                 Piece::End => notes.end_event(scanner.restart()),
             }),
             Framing::Frames => {
                 frames.feed(bytes, &mut |part| match part {
                     Part::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
-                    Part::Exception => notes.error = true,
+                    Part::Exception => notes.fail(),
                     Part::End => notes.end_event(scanner.restart()),
                 });
                 if frames.is_broken() {
@@ -343,12 +293,15 @@ impl Body {
         }
     }
 
-    fn end(&mut self) {
+    /// Ends the body; `whole` says whether it came to its end.
+    fn end(&mut self, whole: bool) {
         let Self { events, scanner, notes, .. } = self;
         match self.framing {
             Some(Framing::Sse) => {
+                let is_cut = scanner.is_open();
                 events.finish(&mut |piece| match piece {
-                    Piece::Data(bytes) => scanner.feed(bytes, &mut |found| notes.note(found)),
+                    Piece::Data(_) => {}
+                    Piece::End if is_cut => notes.break_off(whole),
                     Piece::End => notes.end_event(scanner.restart()),
                 });
                 if !notes.any {
@@ -359,149 +312,24 @@ impl Body {
             None | Some(Framing::Frames) => {}
         }
     }
-}
 
-impl Notes {
-    fn new(keeps: Keeps) -> Self {
-        Self {
-            keeps,
-            model: None,
-            tier: None,
-            id: None,
-            status: None,
-            fresh: Vec::new(),
-            fresh_spare: Vec::new(),
-            fresh_kept: Kept::default(),
-            is_start: false,
-            last: Vec::new(),
-            spare: Vec::new(),
-            merged: Map::new(),
-            kept: Kept::default(),
-            event: Event::default(),
-            finished: false,
-            counted: false,
-            error: false,
-            again: false,
-            any: false,
-            text_bytes: 0,
-            trouble: None,
+    /// Whether what came ends in the middle of a frame, or of a document.
+    fn is_open(&self) -> bool {
+        match self.framing {
+            Some(Framing::Frames) => self.frames.is_open(),
+            Some(Framing::Json) => !self.scanner.has_ended(),
+            None | Some(Framing::Sse) => false,
         }
     }
 
-    fn note(&mut self, found: Found<'_>) {
-        match found {
-            Found::Text(_, bytes) => {
-                self.event.text = true;
-                let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-                self.text_bytes = self.text_bytes.saturating_add(bytes);
-            }
-            Found::TooLong(USAGE | SPARE | START) => self.trouble = Some(Trouble::Usage),
-            Found::TooLong(pick @ COUNT..) => self.fresh_kept.note(pick, b""),
-            Found::TooLong(_) | Found::Value(_, b"null") => {}
-            Found::Value(AGAIN, raw) => self.again |= raw != b"false",
-            Found::Value(MODEL, raw) => keep_text(&mut self.model, raw),
-            Found::Value(ID, raw) => keep_text(&mut self.id, raw),
-            Found::Value(STATUS, raw) => self.status = text(raw).or(self.status.take()),
-            Found::Value(TIER, raw) => self.tier = text(raw).or(self.tier.take()),
-            Found::Value(USAGE, raw) if self.is_bare(raw) => {}
-            Found::Value(pick @ (USAGE | START), raw) => {
-                self.is_start = pick == START;
-                raw.clone_into(&mut self.fresh);
-            }
-            Found::Value(SPARE, raw) => raw.clone_into(&mut self.fresh_spare),
-            Found::Value(ERROR, _) => self.error = true,
-            Found::Value(FINISH, b"false" | b"\"\"") => {}
-            Found::Value(FINISH, _) => self.event.finish = true,
-            Found::Value(pick @ FIELD.., raw) => {
-                self.event.usage |= pick < COUNT;
-                self.fresh_kept.note(pick, raw);
-            }
-            Found::Value(..) => {}
+    /// Whether usage that was told is that of the whole answer; `end` says whether it has come.
+    fn is_whole(&self, end: bool) -> bool {
+        match self.framing {
+            None => end,
+            Some(Framing::Json) => self.scanner.has_ended(),
+            Some(Framing::Sse | Framing::Frames) => self.notes.is_whole(end),
         }
     }
-
-    /// Whether a usage object says nothing: some send an empty one in passing, and Vertex announces
-    /// usage in every event and has counts in the last.
-    fn is_bare(&self, raw: &[u8]) -> bool {
-        match self.keeps {
-            Keeps::LastWithCounts(has_counts) if !has_counts(raw) => true,
-            _ => matches!(raw, b"{}" | b"\"\"" | b"[]"),
-        }
-    }
-
-    fn end_event(&mut self, whole: bool) {
-        if whole {
-            self.any = true;
-            self.keep();
-        } else {
-            self.forget();
-        }
-    }
-
-    /// Takes what the current event said as said.
-    fn keep(&mut self) {
-        if !self.fresh_kept.is_empty() {
-            self.kept.take(core::mem::take(&mut self.fresh_kept));
-        }
-        self.keep_usage();
-        let Event { text, finish, usage } = core::mem::take(&mut self.event);
-        if finish {
-            (self.finished, self.counted) = (true, usage);
-        } else if text {
-            (self.finished, self.counted) = (false, false);
-        }
-        self.counted |= usage && self.finished;
-    }
-
-    fn keep_usage(&mut self) {
-        if !self.fresh_spare.is_empty() {
-            self.spare = core::mem::take(&mut self.fresh_spare);
-            self.event.usage = true;
-        }
-        if self.fresh.is_empty() {
-            return;
-        }
-        let fresh = core::mem::take(&mut self.fresh);
-        self.event.usage = true;
-        if !matches!(self.keeps, Keeps::Merged) {
-            self.last = fresh;
-            return;
-        }
-        match serde_json::from_slice(&fresh) {
-            Ok(Value::Object(later)) => anthropic::merge(&mut self.merged, later),
-            _ => self.trouble = Some(Trouble::Usage),
-        }
-        // The totals of the last events, not the placeholder of the first, make an answer whole.
-        self.event.finish |= !self.is_start;
-    }
-
-    /// Drops what an event said that is not one whole document: its other half is not known.
-    fn forget(&mut self) {
-        self.fresh.clear();
-        self.fresh_spare.clear();
-        self.fresh_kept = Kept::default();
-        self.event = Event::default();
-        self.trouble.get_or_insert(Trouble::Event);
-    }
-
-    fn usage(&self) -> Value {
-        if !self.merged.is_empty() {
-            return Value::Object(self.merged.clone());
-        }
-        let raw = if self.last.is_empty() { &self.spare } else { &self.last };
-        serde_json::from_slice(raw).unwrap_or_default()
-    }
-}
-
-/// Keeps the first text that is not empty: Azure opens its streams with an empty model.
-fn keep_text(slot: &mut Option<String>, raw: &[u8]) {
-    if slot.is_none() {
-        *slot = text(raw);
-    }
-}
-
-fn text(raw: &[u8]) -> Option<String> {
-    serde_json::from_slice(raw).ok().filter(|text: &String| !text.is_empty())
 }
 
 /// The bytes of a byte order mark.

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::Reported;
 use super::count::{Counts, MOST, read};
 use super::dialect::{
-    AGAIN, COUNT, Dialect, ERROR, FINISH, ID, Keeps, MODEL, Place, STATUS, SUM, Seen, TEXT, TIER,
-    USAGE,
+    AGAIN, COUNT, Dialect, ERROR, FINISH, ID, Keeps, MODEL, Place, START, STATUS, SUM, Seen, TEXT,
+    TIER, USAGE,
 };
 use crate::json::How::{Measure, Take};
 use crate::json::Pick;
@@ -34,18 +34,22 @@ const PLACES: &[Place] = &[
     ("/usageMetadata",                                            USAGE,   Take),
     ("/error",                                                    ERROR,   Take),
     ("/candidates/*/finishReason",                                FINISH,  Take),
+    ("/promptFeedback/blockReason",                               FINISH,  Take),
     ("/candidates/*/groundingMetadata/webSearchQueries/*",        QUERIES, Take),
     ("/candidates/*/groundingMetadata/groundingChunks/*/maps/uri", MAPS,   Take),
     ("/candidates/*/content/parts/*/text",                        TEXT,    Measure),
     ("/candidates/*/content/parts/*/functionCall",                TEXT,    Measure),
+    ("/candidates/*/content/parts/*/executableCode/code",         TEXT,    Measure),
     ("/*/modelVersion",                                           MODEL,   Take),
     ("/*/usageMetadata",                                          USAGE,   Take),
     ("/*/error",                                                  ERROR,   Take),
     ("/*/candidates/*/finishReason",                              FINISH,  Take),
+    ("/*/promptFeedback/blockReason",                             FINISH,  Take),
     ("/*/candidates/*/groundingMetadata/webSearchQueries/*",      QUERIES, Take),
     ("/*/candidates/*/groundingMetadata/groundingChunks/*/maps/uri", MAPS, Take),
     ("/*/candidates/*/content/parts/*/text",                      TEXT,    Measure),
     ("/*/candidates/*/content/parts/*/functionCall",              TEXT,    Measure),
+    ("/*/candidates/*/content/parts/*/executableCode/code",       TEXT,    Measure),
 ];
 
 #[rustfmt::skip]
@@ -65,7 +69,7 @@ const INTERACTION_PLACES: &[Place] = &[
     ("/delta/arguments",          TEXT,   Measure),
     ("/delta/content/text",       TEXT,   Measure),
     // What the first event knows so far.
-    ("/metadata/usage",           USAGE,  Take),
+    ("/metadata/usage",           START,  Take),
     ("/interaction/model",        MODEL,  Take),
     ("/interaction/agent",        MODEL,  Take),
     ("/interaction/usage",        USAGE,  Take),

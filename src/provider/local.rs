@@ -37,6 +37,7 @@ const TGI_PLACES: &[Place] = &[
     ("/details/prefill/*/id",                           PREFILL, Take),
     ("/details/generated_tokens",                       WRITTEN, Take),
     ("/details/best_of_sequences/*/generated_tokens",   OTHERS,  Take),
+    ("/details/generated_tokens",                       FINISH,  Take),
     ("/details/finish_reason",                          FINISH,  Take),
     ("/error",                                          ERROR,   Take),
     ("/generated_text",                                 TEXT,    Measure),

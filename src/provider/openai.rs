@@ -64,6 +64,7 @@ const IMAGE_PLACES: &[Place] = &[
 const AUDIO_PLACES: &[Place] = &[
     ("/model", MODEL, Take),
     ("/usage", USAGE, Take),
+    ("/usage", FINISH, Take),
     ("/duration", SECONDS, Take),
     ("/error", ERROR, Take),
     ("/text", TEXT, Measure),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::usage::{Unit, Usage};
 
+mod endings;
 mod others;
 
 /// Reads `body` in chunks of `size` bytes.
