@@ -25,8 +25,16 @@ pub use api::{Api, Shape};
 pub use host::{needs_usage_option, provider_at};
 pub use route::{Route, route, with_model};
 
+use serde_json::Value;
+
 use crate::money::NanoUsd;
 use crate::usage::{Part, Usage};
+
+/// The count that a JSON value stands for, in whatever way it is written; `None` where it is none.
+#[must_use]
+pub fn count(value: &Value) -> Option<u64> {
+    count::read(value).and_then(|count| u64::try_from(count).ok())
+}
 
 /// Usage as a provider reported it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

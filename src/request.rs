@@ -134,10 +134,10 @@ impl Said {
             USAGE => self.usage = serde_json::from_slice(raw).ok(),
             MAX_OUTPUT => {
                 // The newer name and the older one may both be given: the smaller binds.
-                let max: Option<u64> = serde_json::from_slice(raw).ok();
+                let max = number(raw);
                 self.max_output = self.max_output.into_iter().chain(max).min();
             }
-            PICTURES => self.pictures = serde_json::from_slice(raw).ok(),
+            PICTURES => self.pictures = number(raw),
             _ => {
                 let at = pick.checked_sub(FIRST_POINTER).map(usize::from);
                 if let Some(slot) = at.and_then(|at| self.values.get_mut(at)) {
@@ -146,6 +146,12 @@ impl Said {
             }
         }
     }
+}
+
+/// A number of tokens or pictures, which some servers take as a float or as text, too.
+fn number(raw: &[u8]) -> Option<u64> {
+    let value = serde_json::from_slice(raw).ok()?;
+    crate::provider::count(&value)
 }
 
 /// A string as it reads, a number or a word as it stands; nothing else names anyone.
@@ -204,11 +210,20 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
             ("/stream", STREAM, How::Take),
             ("/options/num_predict", MAX_OUTPUT, How::Take),
         ],
-        Api::TgiGenerate => {
-            &[("/stream", STREAM, How::Take), ("/parameters/max_new_tokens", MAX_OUTPUT, How::Take)]
-        }
+        Api::TgiGenerate => &[
+            ("/stream", STREAM, How::Take),
+            ("/parameters/max_new_tokens", MAX_OUTPUT, How::Take),
+            ("/sampling_params/max_new_tokens", MAX_OUTPUT, How::Take),
+        ],
         _ => match api.shape() {
-            Shape::Google => &[("/generationConfig/maxOutputTokens", MAX_OUTPUT, How::Take)],
+            // Google takes the names of its fields in either spelling.
+            Shape::Google => &[
+                ("/generationConfig/maxOutputTokens", MAX_OUTPUT, How::Take),
+                ("/generationConfig/max_output_tokens", MAX_OUTPUT, How::Take),
+                ("/generation_config/maxOutputTokens", MAX_OUTPUT, How::Take),
+                ("/generation_config/max_output_tokens", MAX_OUTPUT, How::Take),
+                ("/parameters/maxOutputTokens", MAX_OUTPUT, How::Take),
+            ],
             _ => &[
                 ("/model", MODEL, How::Take),
                 ("/stream", STREAM, How::Take),
@@ -247,6 +262,34 @@ mod tests {
 
         let said = read(Api::GeminiGenerate, &[], r#"{"generationConfig":{"maxOutputTokens":7}}"#);
         assert_eq!(said.max_output, Some(7));
+    }
+
+    #[test]
+    fn the_most_that_an_answer_may_have_is_read_in_every_spelling() {
+        #[rustfmt::skip]
+        let cases = [
+            (Api::OpenAiChat,        r#"{"max_tokens":7.0}"#,                                   Some(7)),
+            (Api::OpenAiChat,        r#"{"max_tokens":"7"}"#,                                   Some(7)),
+            (Api::OpenAiChat,        r#"{"max_tokens":null,"max_completion_tokens":7}"#,        Some(7)),
+            (Api::OpenAiChat,        r#"{"max_tokens":-1}"#,                                    None),
+            (Api::OpenAiChat,        r#"{"max_tokens":7e0,"max_tokens":9}"#,                    Some(7)),
+            (Api::OpenAiChat,        r#"{"max_\u0074okens":7}"#,                                Some(7)),
+            (Api::OpenAiChat,        r#"{"messages":[{"max_tokens":7}]}"#,                      None),
+            (Api::OpenAiResponses,   r#"{"max_output_tokens":7}"#,                              Some(7)),
+            (Api::AnthropicMessages, r#"{"max_tokens":7}"#,                                     Some(7)),
+            (Api::AnthropicComplete, r#"{"max_tokens_to_sample":7}"#,                           Some(7)),
+            (Api::GeminiGenerate,    r#"{"generationConfig":{"maxOutputTokens":"7"}}"#,         Some(7)),
+            (Api::GeminiGenerate,    r#"{"generation_config":{"max_output_tokens":7}}"#,        Some(7)),
+            (Api::BedrockConverse,   r#"{"inferenceConfig":{"maxTokens":7}}"#,                  Some(7)),
+            (Api::BedrockInvoke,     r#"{"inferenceConfig":{"max_new_tokens":7}}"#,             Some(7)),
+            (Api::OllamaChat,        r#"{"options":{"num_predict":7}}"#,                        Some(7)),
+            (Api::OllamaChat,        r#"{"options":{"num_predict":-2}}"#,                       None),
+            (Api::TgiGenerate,       r#"{"parameters":{"max_new_tokens":7}}"#,                  Some(7)),
+            (Api::TgiGenerate,       r#"{"sampling_params":{"max_new_tokens":7}}"#,             Some(7)),
+        ];
+        for (api, body, most) in cases {
+            assert_eq!(read(api, &[], body).max_output, most, "{api:?} {body}");
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Gzip, RFC 1952, and the zlib format, RFC 1950. Checksums are not compared.
+//! Gzip, RFC 1952, and the zlib format, RFC 1950, or what some servers send for it: bare deflate,
+//! RFC 1951. Checksums are not compared.
 
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
@@ -14,6 +15,8 @@ pub(super) struct Flate {
 #[derive(Clone, Copy)]
 enum At {
     Header(Header),
+    /// Before the two bytes of a zlib header, if it has one; the first of them once it came.
+    Zlib(Option<u8>),
     Body,
     /// Behind a gzip member: its eight bytes of checksum and length, of which so many are left.
     Trailer(u8),
@@ -27,7 +30,7 @@ impl Flate {
     }
 
     pub(super) fn zlib() -> Self {
-        Self::new(DataFormat::Zlib, At::Body)
+        Self::new(DataFormat::Raw, At::Zlib(None))
     }
 
     fn new(format: DataFormat, at: At) -> Self {
@@ -36,7 +39,7 @@ impl Flate {
     }
 
     pub(super) const fn is_open(&self) -> bool {
-        matches!(self.at, At::Body)
+        matches!(self.at, At::Body | At::Zlib(Some(_)))
     }
 
     pub(super) fn step(&mut self, rest: &[u8], on_bytes: &mut dyn FnMut(&[u8])) -> Step {
@@ -45,11 +48,32 @@ impl Flate {
             (At::Damaged, _) => return Step::Damaged,
             (_, None) => return Step::Hungry,
             (At::Header(header), Some(&byte)) => header.next(byte),
+            (At::Zlib(None), Some(&byte)) => At::Zlib(Some(byte)),
+            (At::Zlib(Some(first)), Some(&byte)) => return self.begin(first, byte, on_bytes),
             // Another member may follow.
             (At::Trailer(0 | 1), Some(_)) => At::Header(Header::Fixed(0, 0)),
             (At::Trailer(left), Some(_)) => At::Trailer(left.saturating_sub(1)),
         };
         Step::Went(1)
+    }
+
+    /// Begins a body of the coding that HTTP calls `deflate` by its first two bytes.
+    fn begin(&mut self, first: u8, second: u8, on_bytes: &mut dyn FnMut(&[u8])) -> Step {
+        self.at = At::Body;
+        if is_zlib(first, second) {
+            self.at = if second & DICTIONARY == 0 { At::Body } else { At::Damaged };
+            return Step::Went(1);
+        }
+        if matches!(first, b'{' | b'[') {
+            // Not coded at all: no JSON and no event becomes data that begins like that.
+            self.at = At::Damaged;
+            return Step::Damaged;
+        }
+        // The decoder keeps what it cannot use yet, so the first byte goes before the second.
+        match self.body(&[first], on_bytes) {
+            Step::Damaged => Step::Damaged,
+            Step::Went(_) | Step::Hungry => Step::Went(0),
+        }
     }
 
     /// Decodes one piece.
@@ -69,6 +93,14 @@ impl Flate {
         Step::Went(result.bytes_consumed)
     }
 }
+
+/// Whether two bytes are the header of the zlib format.
+fn is_zlib(first: u8, second: u8) -> bool {
+    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]) % 31 == 0
+}
+
+/// The flag of a zlib header that a dictionary is needed.
+const DICTIONARY: u8 = 32;
 
 /// The place in a gzip member's header.
 #[derive(Clone, Copy)]

@@ -82,6 +82,24 @@ fn every_kind_of_gzip_header_is_read_at_every_cut() {
 }
 
 #[test]
+fn deflate_without_its_header_is_read_at_every_cut() {
+    for text in [&b"{\"usage\":{}}"[..], b"data: x\n\n", b"[1]", &events(20)] {
+        for level in [0, 1, 9] {
+            let coded = compress_to_vec(text, level);
+            for cut in 0..=coded.len() {
+                let (head, tail) = coded.split_at(cut);
+                let got = decode("deflate", [head, tail]);
+                assert_eq!(got, whole(text), "{level} cut at {cut}");
+            }
+            let (out, fault, is_open) = decode("deflate", [&coded[..coded.len() - 1]]);
+            assert!(text.starts_with(&out) && fault.is_none() && is_open);
+        }
+    }
+    let dictionary = [0x78, 0xbb, 1, 2, 3, 4];
+    assert_eq!(decode("deflate", [&dictionary[..]]).1, Some(Fault::Damaged));
+}
+
+#[test]
 fn short_data_comes_out_whole_at_every_cut() {
     for text in [&b""[..], b"x", b"hello, hello, hello", &events(20)] {
         for (coding, coded) in coded(text) {

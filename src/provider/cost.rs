@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::count::read;
 use crate::money::NanoUsd;
 
 /// The cost in a usage object of `provider`, rounded half up to a nano-dollar.
@@ -11,7 +12,7 @@ pub(super) fn said(usage: &Value, provider: &str) -> Option<NanoUsd> {
         "vercel" => dollars(usage.get("cost")?),
         "perplexity" => dollars(usage.get("cost")?.get("total_cost")?),
         "xai" => {
-            let ticks = usage.get("cost_in_usd_ticks")?.as_u64()?;
+            let ticks = u64::try_from(read(usage.get("cost_in_usd_ticks")?)?).ok()?;
             Some(NanoUsd::new(ticks.saturating_add(TICKS / 2) / TICKS))
         }
         _ => None,
@@ -61,6 +62,8 @@ mod tests {
             ("perplexity", r#"{"cost": {"request_cost": 0.005, "total_cost": 0.00512}}"#, Some(5_120_000)),
             ("xai",        r#"{"cost_in_usd_ticks": 6306005}"#,                        Some(630_601)),
             ("xai",        r#"{"cost_in_usd_ticks": 0}"#,                              Some(0)),
+            ("xai",        r#"{"cost_in_usd_ticks": "6306005"}"#,                      Some(630_601)),
+            ("xai",        r#"{"cost_in_usd_ticks": 6306005.0}"#,                      Some(630_601)),
             ("xai",        r#"{"cost_in_usd_ticks": -3}"#,                             None),
             ("openai",     r#"{"cost": 1}"#,                                           None),
         ];

@@ -32,6 +32,12 @@ impl<'a> Counts<'a> {
         pointers.iter().find_map(|pointer| self.at(pointer))
     }
 
+    /// The count at a place, where there is something under `key` too.
+    pub(super) fn beside(&mut self, key: &str, pointer: &str) -> Option<u64> {
+        self.object.get(key)?;
+        self.at(pointer)
+    }
+
     /// The count at a place, or zero where there is none.
     pub(super) fn or_zero(&mut self, pointer: &str) -> u64 {
         self.at(pointer).unwrap_or(0)

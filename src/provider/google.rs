@@ -238,6 +238,10 @@ fn completed(
     }
 }
 
+/// The names of modalities, by the numbers of their enum.
+const MODALITIES: [&str; 6] =
+    ["MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"];
+
 /// Tokens of one direction that are not text.
 #[derive(Default)]
 struct Modalities {
@@ -255,13 +259,18 @@ impl Modalities {
             let count =
                 entry.get("tokenCount").or_else(|| entry.get("tokens")).and_then(read).unwrap_or(0);
             let count = u64::try_from(count).unwrap_or(0);
-            let slot = match entry.get("modality") {
-                Some(Value::String(name)) if name.eq_ignore_ascii_case("audio") => &mut found.audio,
-                Some(Value::String(name)) if name.eq_ignore_ascii_case("image") => &mut found.image,
-                Some(Value::String(name)) if name.eq_ignore_ascii_case("video") => &mut found.video,
-                Some(number) if number.as_u64() == Some(2) => &mut found.image,
-                Some(number) if number.as_u64() == Some(3) => &mut found.video,
-                Some(number) if number.as_u64() == Some(4) => &mut found.audio,
+            let kind = match entry.get("modality") {
+                Some(Value::String(name)) => MODALITIES
+                    .iter()
+                    .position(|own| name.eq_ignore_ascii_case(own))
+                    .and_then(|at| u64::try_from(at).ok()),
+                number => number.and_then(Value::as_u64),
+            };
+            let slot = match kind {
+                // Pages of a document are read as pictures.
+                Some(2 | 5) => &mut found.image,
+                Some(3) => &mut found.video,
+                Some(4) => &mut found.audio,
                 _ => continue,
             };
             *slot = slot.saturating_add(count);

@@ -39,6 +39,12 @@ const TGI_PLACES: &[Place] = &[
     ("/details/best_of_sequences/*/generated_tokens",   OTHERS,  Take),
     ("/details/generated_tokens",                       FINISH,  Take),
     ("/details/finish_reason",                          FINISH,  Take),
+    // SGLang's own, at the same path; in a stream the totals run.
+    ("/meta_info/prompt_tokens",                        PROMPT,  Take),
+    ("/meta_info/cached_tokens",                        CACHED,  Take),
+    ("/meta_info/completion_tokens",                    WRITTEN, Take),
+    ("/meta_info/finish_reason",                        FINISH,  Take),
+    ("/text",                                           TEXT,    Measure),
     ("/error",                                          ERROR,   Take),
     ("/generated_text",                                 TEXT,    Measure),
     ("/token/text",                                     TEXT,    Measure),
@@ -67,7 +73,8 @@ fn generated(seen: &Seen<'_>) -> Option<Reported> {
     let prefill = Some(seen.kept.count(PREFILL)).filter(|&tokens| tokens > 0);
     let written = field(seen, WRITTEN)?;
     let others = seen.kept.count(OTHERS);
-    reported(field(seen, PROMPT).or(prefill), Some(written.saturating_add(others)), 0)
+    let cached = field(seen, CACHED).unwrap_or(0);
+    reported(field(seen, PROMPT).or(prefill), Some(written.saturating_add(others)), cached)
 }
 
 /// A prompt of which nothing is said is unknown, not empty: Ollama left it out where all of it

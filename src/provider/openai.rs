@@ -33,6 +33,7 @@ const PLACES: &[Place] = &[
     ("/choices/*/usage", SPARE, Take),
     ("/service_tier", TIER, Take),
     ("/error", ERROR, Take),
+    ("/x_groq/error", ERROR, Take),
     ("/choices/*/finish_reason", FINISH, Take),
     // What each model used of those that one call of Groq's compound models has employed.
     ("/usage_breakdown/models", BREAKDOWN, Take),
@@ -43,6 +44,8 @@ const PLACES: &[Place] = &[
     ("/choices/*/delta/refusal", TEXT, Measure),
     ("/choices/*/delta/tool_calls/*/function/name", TEXT, Measure),
     ("/choices/*/delta/tool_calls/*/function/arguments", TEXT, Measure),
+    ("/choices/*/delta/tool_calls/*/custom/input", TEXT, Measure),
+    ("/choices/*/delta/audio/transcript", TEXT, Measure),
     ("/choices/*/delta/function_call", TEXT, Measure),
     ("/choices/*/message/function_call", TEXT, Measure),
     ("/choices/*/message/content", TEXT, Measure),
@@ -50,11 +53,14 @@ const PLACES: &[Place] = &[
     ("/choices/*/message/reasoning_content", TEXT, Measure),
     ("/choices/*/message/refusal", TEXT, Measure),
     ("/choices/*/message/tool_calls/*/function/arguments", TEXT, Measure),
+    ("/choices/*/message/tool_calls/*/custom/input", TEXT, Measure),
+    ("/choices/*/message/audio/transcript", TEXT, Measure),
 ];
 
 const IMAGE_PLACES: &[Place] = &[
     ("/model", MODEL, Take),
     ("/usage", USAGE, Take),
+    ("/svg_usage", DRAWING, Take),
     ("/error", ERROR, Take),
     ("/type", KIND, Take),
     ("/data/*/url", PICTURES, Take),
@@ -77,6 +83,8 @@ const OCR_PLACES: &[Place] =
 const BREAKDOWN: Pick = FIELD;
 const SECONDS: Pick = FIELD;
 const PICTURES: Pick = COUNT;
+/// What a model used that wrote a drawing, beside the one that made pictures.
+const DRAWING: Pick = FIELD;
 
 fn reported(seen: &Seen<'_>) -> Option<Reported> {
     let reported = tokens(seen)?;
@@ -120,6 +128,7 @@ fn searches(counts: &mut Counts<'_>) -> u64 {
     let places = [
         "/num_search_queries",
         "/server_tool_use_details/web_search_requests",
+        "/tool_calls_details/search_web/invocation",
         "/num_sources_used",
     ];
     counts.first(&places).unwrap_or(0)
@@ -128,11 +137,18 @@ fn searches(counts: &mut Counts<'_>) -> u64 {
 fn images(seen: &Seen<'_>) -> Option<Reported> {
     // Each event of a stream that brings a whole picture has the usage of all.
     let pictures = seen.kept.count(PICTURES);
-    tokens(seen).or_else(|| {
+    let made = tokens(seen).or_else(|| {
         let usage = Usage::default().with(Unit::Image, pictures);
         let inferred = seen.usage.is_null();
         (pictures > 0).then_some(Reported { usage, inferred, ..Reported::default() })
-    })
+    });
+    let Some(drawing) = seen.kept.field(DRAWING) else { return made };
+    let Some(drawn) = tokens(&Seen { usage: drawing, ..*seen }) else { return made };
+    let model = drawing.get("model").and_then(Value::as_str).map(str::to_owned);
+    let mut reported = made.unwrap_or_default();
+    reported.usage = reported.usage.and(&drawn.usage);
+    reported.parts.push(Part { model, usage: drawn.usage });
+    Some(reported)
 }
 
 fn audio(seen: &Seen<'_>) -> Option<Reported> {
@@ -189,10 +205,15 @@ impl Parts {
         let cached = counts.first(&[
             "/prompt_tokens_details/cached_tokens",
             "/input_tokens_details/cached_tokens",
+            "/input_tokens_details/cache_read_input_tokens",
+            "/input_token_details/cached_tokens",
             "/prompt_cache_hit_tokens",
             "/cached_tokens",
             "/num_cached_tokens",
+            "/cached_prompt_text_tokens",
         ]);
+        // Databricks' name is Anthropic's, whose tokens stand beside an `input_tokens`.
+        let cached = cached.or_else(|| counts.beside("prompt_tokens", "/cache_read_input_tokens"));
         let written = counts.first(&[
             "/prompt_tokens_details/cache_write_tokens",
             "/input_tokens_details/cache_write_tokens",

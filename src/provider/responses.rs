@@ -8,6 +8,7 @@
 use serde_json::Value;
 
 use super::Reported;
+use super::count::Counts;
 use super::dialect::{
     AGAIN, Dialect, ERROR, FIELD, FINISH, ID, KIND, MODEL, Place, STATUS, Seen, TEXT, TIER, USAGE,
 };
@@ -68,11 +69,12 @@ const MAKER: Pick = FIELD + 1;
 
 fn reported(seen: &Seen<'_>) -> Option<Reported> {
     // Who leaves reasoning out of the output of a chat has it in here.
-    let provider = if matches!(seen.provider, "xai" | "vercel") { "openai" } else { seen.provider };
+    let adds = matches!(seen.provider, "xai" | "vercel" | "perplexity");
+    let provider = if adds { "openai" } else { seen.provider };
     let mut reported = tokens(&Seen { provider, ..*seen })?;
     let usage = &mut reported.usage;
     let tools = seen.kept.field(TOOLS);
-    let requests = |at: &str| tools.and_then(|tools| tools.pointer(at)).and_then(Value::as_u64);
+    let requests = |at: &str| tools.and_then(|tools| Counts::new(tools).at(at));
     if usage.of(Unit::WebSearch) == 0 {
         let searches = requests("/web_search/num_requests");
         usage.add(Unit::WebSearch, searches.unwrap_or_else(|| seen.kept.kind("web_search_call")));

@@ -31,8 +31,9 @@ pub fn route(method: &str, path: &str, provider: Option<&str>) -> Option<Route> 
         return None;
     }
     if let Some(api) = openai(&lower).or_else(|| others(&lower, provider)) {
-        let deployment = lower.iter().position(|name| *name == "deployments");
-        let model = deployment.and_then(|at| segments.get(at.checked_add(1)?));
+        // Azure's deployments, and the engines of OpenAI before models.
+        let named = lower.iter().position(|name| matches!(*name, "deployments" | "engines"));
+        let model = named.and_then(|at| segments.get(at.checked_add(1)?));
         return Some(Route { api, model: model.map(|name| (*name).to_owned()) });
     }
     bedrock(&segments, &lower).or_else(|| google(&segments, &lower))
@@ -217,6 +218,30 @@ mod tests {
             ("/v1beta/models/g:countTokens",                          Some((GeminiCountTokens, Some("g")))),
             ("/v1/completions",                                       Some((OpenAiCompletions, None))),
             ("/v1/fim/completions",                                   Some((OpenAiCompletions, None))),
+            ("/v1/engines/davinci/completions",                       Some((OpenAiCompletions, Some("davinci")))),
+            ("/v1/proxy/openai/v1/chat/completions?a=1&b=/v1/files#x", Some((OpenAiChat, None))),
+            ("/v1/acct/gw/openai/chat/completions",                   Some((OpenAiChat, None))),
+            ("/api/v1/messages",                                      Some((AnthropicMessages, None))),
+            ("/inference/v1/completions",                             Some((OpenAiCompletions, None))),
+            ("/v1/projects/p/locations/l/endpoints/openapi/chat/completions", Some((OpenAiChat, None))),
+            ("/v1alpha/models/g:generateContent",                     Some((GeminiGenerate, Some("g")))),
+            ("/v1beta1/publishers/google/models/g:generateContent",   Some((GeminiGenerate, Some("g")))),
+            ("/v1beta/tunedModels/t:streamGenerateContent?%24alt=sse", Some((GeminiStream, Some("t")))),
+            ("/proxy/bedrock/model/m/converse",                       Some((BedrockConverse, Some("m")))),
+            ("/v1/batches",                                           None),
+            ("/v1/files",                                             None),
+            ("/v1/realtime",                                          None),
+            ("/v1/realtime/client_secrets",                           None),
+            ("/v1/fine_tuning/jobs",                                  None),
+            ("/v1/vector_stores/v/search",                            None),
+            ("/v1/chat/completions/chatcmpl-1",                       None),
+            ("/v1/responses/input_tokens",                            None),
+            ("/v1beta/models/g:batchGenerateContent",                 None),
+            ("/v1beta/cachedContents",                                None),
+            ("/upload/v1beta/files",                                  None),
+            ("/model/m/async-invoke",                                 None),
+            ("/guardrail/g/version/1/apply",                          None),
+            ("/v1/tokenize",                                          None),
             ("/openai/v1/responses",                                  Some((OpenAiResponses, None))),
             ("/v1/responses/compact",                                 Some((OpenAiCompact, None))),
             ("/v1/threads/t/runs",                                    Some((OpenAiRuns, None))),
@@ -250,7 +275,11 @@ mod tests {
             assert_eq!(route("POST", path, None), expected, "{path}");
         }
         let got = |path| route("GET", path, None).map(|route| route.api);
+        for method in ["HEAD", "OPTIONS", "DELETE", "PUT", "PATCH", ""] {
+            assert_eq!(route(method, "/v1/chat/completions", None), None, "{method}");
+        }
         assert_eq!(got("/v1/chat/completions"), None);
+        assert_eq!(got("/v1/realtime?model=gpt-realtime"), None);
         assert_eq!(got("/v1/responses/resp_1?stream=true"), Some(OpenAiResponsePoll));
         assert_eq!(got("/v1/responses/resp_1/input_items"), None);
         assert_eq!(got("/v1/threads/t/runs/r"), Some(OpenAiRunPoll));

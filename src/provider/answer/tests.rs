@@ -3,6 +3,7 @@ use crate::usage::{Unit, Usage};
 
 mod endings;
 mod others;
+mod vendors;
 
 /// Reads `body` in chunks of `size` bytes.
 fn read(api: Api, body: &[u8], size: usize, whole: bool) -> Evidence {
