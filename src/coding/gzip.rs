@@ -96,7 +96,7 @@ impl Flate {
 
 /// Whether two bytes are the header of the zlib format.
 fn is_zlib(first: u8, second: u8) -> bool {
-    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]) % 31 == 0
+    first & 0x0f == 8 && first >> 4 <= 7 && u16::from_be_bytes([first, second]).is_multiple_of(31)
 }
 
 /// The flag of a zlib header that a dictionary is needed.
