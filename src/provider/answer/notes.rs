@@ -32,6 +32,8 @@ pub(super) struct Notes {
     event: Event,
     /// Whether the model has said that it stops, and nothing since.
     finished: bool,
+    /// Whether it has said so at all.
+    stopped: bool,
     /// Whether usage came with that or after it: then it is of all of the answer.
     counted: bool,
     /// Whether the stream has said that it is over: `[DONE]`.
@@ -54,7 +56,8 @@ pub(super) struct Notes {
 
 #[derive(Debug, Default)]
 struct Event {
-    text: bool,
+    /// Bytes of text, quotes included.
+    text: u64,
     finish: bool,
     usage: bool,
     error: bool,
@@ -80,6 +83,7 @@ impl Notes {
             kept: Kept::default(),
             event: Event::default(),
             finished: false,
+            stopped: false,
             counted: false,
             done: false,
             told_early: false,
@@ -97,8 +101,8 @@ impl Notes {
     pub(super) fn note(&mut self, found: Found<'_>) {
         match found {
             Found::Text(_, bytes) => {
-                self.event.text = true;
                 let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                self.event.text = self.event.text.saturating_add(bytes);
                 self.text_bytes = self.text_bytes.saturating_add(bytes);
             }
             Found::TooLong(USAGE | SPARE | START) => self.lose(),
@@ -151,6 +155,8 @@ impl Notes {
         }
         self.keep_usage();
         let Event { text, finish, usage, error, done } = core::mem::take(&mut self.event);
+        let text = text > EMPTY;
+        self.stopped |= finish;
         if finish {
             (self.finished, self.counted) = (true, usage);
         } else if text {
@@ -192,7 +198,7 @@ impl Notes {
     pub(super) const fn is_whole(&self, end: bool) -> bool {
         let placeholder = self.is_start || matches!(self.keeps, Keeps::Merged);
         let runs = placeholder || (self.told_early && !self.done);
-        let ended = end && !self.broke_off && (self.finished || !runs);
+        let ended = end && !self.broke_off && (self.stopped || !runs);
         !self.failed && !self.lost && (ended || self.counted)
     }
 
@@ -266,5 +272,7 @@ fn text(raw: &[u8]) -> Option<String> {
 
 /// What stands where an answer says that it is over, while it is not.
 const RUNNING: [&[u8]; 4] = [b"false", b"\"\"", b"\"in_progress\"", b"\"queued\""];
+/// Bytes of a text with nothing in it.
+const EMPTY: u64 = 2;
 /// What most streams of OpenAI's kind end with.
 const DONE: &[u8] = b"[DONE]";

@@ -70,6 +70,9 @@ fn totals_that_run_are_those_of_the_whole_once_the_stream_has_said_that_it_ends(
         (Api::OpenAiChat,         sse(&[&early, &late]) + "data:[DONE]",      true),
         (Api::OpenAiChat,         sse(&[&early, &late, STOP]),                true),
         (Api::OpenAiChat,         sse(&[&early, &late, USAGE]),               true),
+        // OpenRouter's last event has usage beside an empty text, and no reason to stop.
+        (Api::OpenAiChat,         sse(&[&early, STOP, r#"{"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":9}}"#]), true),
+        (Api::OpenAiChat,         sse(&[r#"{"choices":[{"delta":{"content":"ab"}}]}"#, r#"{"choices":[{"delta":{"content":""}}],"usage":{"prompt_tokens":9}}"#]), true),
         (Api::OpenAiChat,         sse(&[&early, "[DON"]),                     false),
         (Api::OpenAiChat,         sse(&[&early, "[DONE] ?"]),                 false),
         (Api::OpenAiChat,         sse(&[&early, USAGE]) + "data: {\"choi",    false),
