@@ -185,7 +185,7 @@ class Envoy:
             try:
                 if ready():
                     return
-            except (urllib.error.URLError, ConnectionError):
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
                 pass
             if time.monotonic() > until:
                 raise EnvoyFailed(f"Envoy is not ready after {READY_IN:.0f} s:\n{self._tail()}")
