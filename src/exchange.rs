@@ -17,6 +17,7 @@ use crate::config::Anonymous;
 use crate::desk::{Desk, Hold};
 use crate::estimate::Basis;
 use crate::gate::{Gate, Target};
+use crate::price::Prices;
 use crate::provider::{Answer, Shape};
 use crate::record::{Amount, Decision, Outcome, Record};
 use crate::request::{Body, Change};
@@ -94,6 +95,8 @@ impl<'a> Close<'a> {
 #[derive(Debug)]
 pub struct Exchange {
     gate: Rc<Gate>,
+    /// Those that it came in with.
+    prices: Rc<Prices>,
     target: Target,
     call_id: String,
     began_ms: u64,
@@ -153,6 +156,7 @@ impl Exchange {
         };
         let body = Body::new(&gate.questions(target.api), &content_type);
         Self {
+            prices: gate.prices(),
             gate,
             target,
             call_id,
@@ -307,8 +311,8 @@ impl Exchange {
     pub fn close(self, end: Close<'_>, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
         let Close { details, attempts } = end;
         let Teller { desk, shared, now_ms } = teller;
-        let Self { gate, target, call_id, began_ms, mut who, body, asked, admitted, phase, .. } =
-            self;
+        let Self { gate, prices, target, began_ms, mut who, body, asked, phase, .. } = self;
+        let (call_id, admitted) = (self.call_id, self.admitted);
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
         who.settle(&gate.config, &said);
@@ -347,9 +351,11 @@ impl Exchange {
         };
         let model = model.or(said.model.and_then(name));
         let asked_for = admitted.model.as_deref().or(request_model.as_deref());
-        let bill = Bill { gate: &gate, provider: &target.provider, began_ms, evidence: &evidence };
+        let source = gate.config.cost_source;
+        let provider = &target.provider;
+        let bill = Bill { prices: &prices, source, provider, began_ms, evidence: &evidence };
         let (price, said_cost) = bill.of(&amount, [model.as_deref(), asked_for]);
-        let priced = || Some(gate.prices.find(&target.provider, model.as_deref()?).is_some());
+        let priced = || Some(prices.find(provider, model.as_deref()?).is_some());
         let model_exists = is_success(status) || priced() == Some(true);
         let since = |at: u64| at.saturating_sub(began_ms);
         let refused = outcome == Outcome::Refused;

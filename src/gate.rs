@@ -17,8 +17,7 @@ use crate::who::{Origin, Source};
 pub struct Gate {
     /// What the operator wants.
     pub config: Config,
-    /// What calls cost.
-    pub prices: Prices,
+    prices: RefCell<Rc<Prices>>,
     /// The budgets of the configuration, if it has any.
     pub own: Option<Own>,
     /// What answers are asked for.
@@ -78,12 +77,28 @@ impl Gate {
     /// Returns what of the prices cannot be used.
     pub fn new(config: Config) -> Result<Self, GateError> {
         Ok(Self {
-            prices: prices(&config)?,
+            prices: RefCell::new(Rc::new(prices(&config)?)),
             questions: RefCell::default(),
             places: Places::default(),
             own: Own::of(&config),
             config,
         })
+    }
+
+    /// What calls cost that come in now.
+    #[must_use]
+    pub fn prices(&self) -> Rc<Prices> {
+        Rc::clone(&self.prices.borrow())
+    }
+
+    /// Takes another book for calls to come, if it is newer; tells whether it is.
+    pub fn take_book(&self, book: &Rc<Book>) -> bool {
+        let now = self.prices();
+        let newer = book.version() > now.version();
+        if newer {
+            self.prices.replace(Rc::new(now.with_book(Rc::clone(book))));
+        }
+        newer
     }
 
     /// What a request of this call is asked for, made at the first of them.

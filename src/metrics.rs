@@ -51,6 +51,11 @@ pub fn moves(record: &Record, bounds: &mut impl Bounds) -> Vec<Move> {
     if matches!(record.amount, Amount::Estimated(_)) {
         count(None, "tollgate_estimated_total", 1);
     }
+    if let Some(version) = record.price.version() {
+        let name = |version: &str| segment("prices", version) + "tollgate_priced_total";
+        let full = bounded(bounds, name(&clean(version)), || name(OTHER));
+        moves.push(Move::Count(full, 1));
+    }
     if let Some(trouble) = record.trouble {
         let name = |labels: &Labels| {
             let reason = segment("reason", trouble.label());
@@ -88,6 +93,8 @@ pub const UNHELD: &str = "tollgate_unheld_total";
 pub const UNLEASED: &str = "tollgate_unleased_total";
 /// The counter of calls that were counted in a record which tenants share, because they are too many.
 pub const CROWDED: &str = "tollgate_crowded_total";
+/// The counter of newer price books that could not be used, by each worker that was given one.
+pub const PRICES_REFUSED: &str = "tollgate_prices_refused_total";
 /// The counter of calls whose rows were dropped because the quota service was away for too long.
 pub const ROWS_LOST: &str = "tollgate_rows_lost_total";
 

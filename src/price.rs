@@ -10,16 +10,21 @@ mod clause;
 mod model;
 mod name;
 mod overrides;
+mod pack;
 mod rate;
+mod shelf;
 mod terms;
 #[cfg(test)]
 mod tests;
 
 use core::cell::RefCell;
+use std::rc::Rc;
 
-pub use book::{Book, BookError};
+pub use book::{Book, BookError, is_version};
 pub use overrides::{Alias, Override, OverrideError};
+pub use pack::pack;
 pub use rate::Priced;
+pub use shelf::Shelf;
 pub use terms::Terms;
 
 use crate::money::NanoUsd;
@@ -30,32 +35,49 @@ use model::Model;
 /// All prices that hold for this filter: the operator's, then those of the book.
 #[derive(Debug)]
 pub struct Prices {
-    book: Book,
+    book: Rc<Book>,
+    own: Rc<Own>,
+    cache: RefCell<Cache>,
+}
+
+/// What the operator has said of prices.
+#[derive(Debug, Default)]
+struct Own {
     overrides: Box<[Override]>,
     aliases: Box<[Alias]>,
     fallback: Option<Model>,
-    cache: RefCell<Cache>,
 }
 
 impl Prices {
     /// The prices of `book`, where none of `overrides` applies; the first that does wins.
     #[must_use]
     pub fn new(book: Book, overrides: Vec<Override>) -> Self {
-        let overrides = overrides.into_boxed_slice();
-        let (aliases, fallback) = (Box::default(), None);
-        Self { book, overrides, aliases, fallback, cache: RefCell::default() }
+        let own = Own { overrides: overrides.into_boxed_slice(), ..Own::default() };
+        Self { book: Rc::new(book), own: Rc::new(own), cache: RefCell::default() }
+    }
+
+    /// The same prices of the operator's, ahead of another book.
+    #[must_use]
+    pub fn with_book(&self, book: Rc<Book>) -> Self {
+        Self { book, own: Rc::clone(&self.own), cache: RefCell::default() }
     }
 
     /// The same prices, where models that the operator has another name for are known by it.
     #[must_use]
-    pub fn with_aliases(self, aliases: Vec<Alias>) -> Self {
-        Self { aliases: aliases.into_boxed_slice(), ..self }
+    pub fn with_aliases(mut self, aliases: Vec<Alias>) -> Self {
+        if let Some(own) = Rc::get_mut(&mut self.own) {
+            own.aliases = aliases.into_boxed_slice();
+        }
+        self
     }
 
     /// The same prices, and these for all calls that have no other.
     #[must_use]
-    pub fn with_fallback(self, rates: &[(Priced, NanoUsd)]) -> Self {
-        Self { fallback: Some(Model::with_rates(FALLBACK, rates)), ..self }
+    pub fn with_fallback(mut self, rates: &[(Priced, NanoUsd)]) -> Self {
+        if let Some(own) = Rc::get_mut(&mut self.own) {
+            own.fallback = Some(Model::with_rates(FALLBACK, rates));
+        }
+        self
     }
 
     /// The tariff of `model` at `provider`, or `None` if neither the operator nor the book has it.
@@ -82,7 +104,7 @@ impl Prices {
     /// The tariff of what has no other, if the operator has set one.
     #[must_use]
     pub fn fallback(&self) -> Option<Tariff<'_>> {
-        let model = self.fallback.as_ref()?;
+        let model = self.own.fallback.as_ref()?;
         Some(Tariff { model, version: FALLBACK, sold: Sold::Contract })
     }
 
@@ -94,7 +116,7 @@ impl Prices {
 
     fn tariff(&self, place: Place) -> Option<Tariff<'_>> {
         match place {
-            Place::Override(at) => self.overrides.get(at).map(Override::tariff),
+            Place::Override(at) => self.own.overrides.get(at).map(Override::tariff),
             Place::Book(at) => self.book.tariff(at),
         }
     }
@@ -108,7 +130,7 @@ impl Prices {
     /// What the operator has said of a model.
     fn named(&self, provider: &str, names: &[String]) -> Option<Place> {
         let alias = || {
-            let of = |name: &String| self.aliases.iter().find(|a| a.is_for(provider, name));
+            let of = |name: &String| self.own.aliases.iter().find(|a| a.is_for(provider, name));
             let (provider, model) = &names.iter().find_map(of)?.to;
             self.listed(provider, &name::candidates(model))
         };
@@ -121,7 +143,7 @@ impl Prices {
     }
 
     fn overridden(&self, provider: &str, names: &[String]) -> Option<Place> {
-        let of = |name: &String| self.overrides.iter().position(|o| o.is_for(provider, name));
+        let of = |name: &String| self.own.overrides.iter().position(|o| o.is_for(provider, name));
         names.iter().find_map(of).map(Place::Override)
     }
 }

@@ -44,6 +44,19 @@ pub struct Ask {
     /// What is given back of leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<Return>,
+    /// What the worker has of prices. A gateway that says nothing of it is sent none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Knows>,
+}
+
+/// What a worker has of prices.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knows {
+    /// The version of its price book.
+    pub version: String,
+    /// The version of one that it was sent and could not use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// A call that has ended: a row of the ledger.
@@ -144,6 +157,18 @@ pub struct Answer {
     /// What is lent. There is one for each [`Want`], though its amount may be zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// A newer price book than the worker has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prices: Option<Edition>,
+}
+
+/// A price book.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edition {
+    /// Its version. Texts are compared: the greatest is the newest.
+    pub version: String,
+    /// The book as [`crate::price::pack`] makes it, in base64.
+    pub packed: String,
 }
 
 /// A customer, as a gateway needs to know it.

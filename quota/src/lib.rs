@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod lending;
 pub mod metrics;
 pub mod page;
+pub mod prices;
 pub mod prune;
 pub mod reconcile;
 pub mod reload;

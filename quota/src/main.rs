@@ -11,7 +11,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use tollgate_quota::{
-    reload,
+    customers::{Book, Fault},
+    prices, reload,
     run::{self, Setup},
     state::Terms,
     store::Place,
@@ -33,14 +34,21 @@ enum Command {
     /// TOLLGATE_GATEWAY_SECRET is what gateways show as a bearer token; TOLLGATE_ADMIN_TOKEN is
     /// what opens the admin port, made and printed once if it is not set.
     Serve(Serve),
-    /// Check a customers.yaml. Exits with 1 if there is anything wrong with it.
-    Check {
-        /// The file.
-        file: PathBuf,
-    },
+    /// Check a customers.yaml, a price book, or both. Exits with 1 if there is anything wrong.
+    Check(Check),
     /// Book the calls of an access log that no gateway has reported, or hold the ledger beside a
     /// provider's usage export. Exits with 1 if a line or the export cannot be read.
     Reconcile(reconcile::Reconcile),
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+struct Check {
+    /// The customers.
+    file: Option<PathBuf>,
+    /// The price book.
+    #[arg(long)]
+    prices: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -48,6 +56,9 @@ struct Serve {
     /// The customers, their plans and budgets. Read again when it changes.
     #[arg(long)]
     config: PathBuf,
+    /// A newer price book, which gateways take in the place of their own. Read again when it changes.
+    #[arg(long)]
+    prices: Option<PathBuf>,
     #[command(flatten)]
     database: Database,
     /// Where gateways and customers ask.
@@ -96,7 +107,7 @@ impl From<Database> for Place {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Check { file } => check(&file),
+        Command::Check(files) => check(&files),
         Command::Serve(serve) => {
             let level = if serve.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
             log_to_stderr(level);
@@ -134,6 +145,7 @@ impl From<Serve> for Setup {
     fn from(serve: Serve) -> Self {
         Self {
             config: serve.config,
+            prices: serve.prices,
             database: serve.database.into(),
             listen: serve.listen,
             admin: serve.admin,
@@ -144,18 +156,29 @@ impl From<Serve> for Setup {
     }
 }
 
-fn check(file: &Path) -> ExitCode {
-    match reload::read(file) {
-        Ok((book, _)) => {
-            let (plans, customers) = (book.plans.len(), book.customers.len());
-            println!("{}: ok: {customers} customers, {plans} plans", file.display());
-            ExitCode::SUCCESS
-        }
+fn check(files: &Check) -> ExitCode {
+    let customers = files.file.as_deref().map(|file| {
+        let count =
+            |book: &Book| format!("{} customers, {} plans", book.customers.len(), book.plans.len());
+        said(file, reload::read(file).map(|(book, _)| count(&book)))
+    });
+    let prices = files.prices.as_deref().map(|file| {
+        said(file, prices::read(file, None).map(|read| format!("prices {}", read.version())))
+    });
+    let good = customers.unwrap_or(true) & prices.unwrap_or(true);
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says what stands in a file or what is wrong with it; whether nothing is.
+fn said(file: &Path, read: Result<String, Vec<Fault>>) -> bool {
+    let file = file.display();
+    match &read {
+        Ok(what) => println!("{file}: ok: {what}"),
         Err(faults) => {
             for fault in faults {
-                println!("{}:{}: {}", file.display(), fault.line, fault.place());
+                println!("{file}:{}: {}", fault.line, fault.place());
             }
-            ExitCode::FAILURE
         }
     }
+    read.is_ok()
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tollgate::sync::Grant;
 
-use crate::state::Books;
+use crate::{prices::Prices, state::Books};
 
 /// Counters since the start.
 #[derive(Debug, Default)]
@@ -23,6 +23,9 @@ pub struct Metrics {
     closed: Counter,
     reloads: Counter,
     reloads_refused: Counter,
+    repriced: Counter,
+    repriced_refused: Counter,
+    handed: Counter,
     sync_micros: Counter,
     sync_buckets: [Counter; BUCKETS_MS.len()],
 }
@@ -132,16 +135,26 @@ impl Metrics {
         if good { self.reloads.add(1) } else { self.reloads_refused.add(1) }
     }
 
+    /// A newer price book, or one that could not be used.
+    pub fn repriced(&self, good: bool) {
+        if good { self.repriced.add(1) } else { self.repriced_refused.add(1) }
+    }
+
+    /// A gateway was handed the price book.
+    pub fn handed(&self) {
+        self.handed.add(1);
+    }
+
     /// Everything as text.
     #[must_use]
-    pub fn text(&self, books: &Books) -> String {
+    pub fn text(&self, books: &Books, prices: &Prices) -> String {
         let mut text = String::new();
         // A String takes whatever is written to it.
-        let _ = self.write(&mut text, books);
+        let _ = self.write(&mut text, books, prices);
         text
     }
 
-    fn write(&self, text: &mut String, books: &Books) -> fmt::Result {
+    fn write(&self, text: &mut String, books: &Books, prices: &Prices) -> fmt::Result {
         head(text, "syncs_total", "counter", "Requests to /v1/sync.")?;
         for (kind, counter) in Asked::ALL.iter().zip(&self.asks) {
             let (label, value) = (kind.label(), counter.value());
@@ -163,6 +176,10 @@ impl Metrics {
             ("leases_closed_total", "counter", "Leases forgotten after a week; what was in suspense is charged.", self.closed.value()),
             ("reloads_total", "counter", "Newer customers.yaml files taken.", self.reloads.value()),
             ("reloads_refused_total", "counter", "Newer customers.yaml files with faults.", self.reloads_refused.value()),
+            ("price_books_total", "counter", "Newer price books taken.", self.repriced.value()),
+            ("price_books_refused_total", "counter", "Newer price books with faults.", self.repriced_refused.value()),
+            ("price_books_handed_total", "counter", "Answers that handed a price book to a gateway.", self.handed.value()),
+            ("price_book_good", "gauge", "Whether the file of the price book as it stands is one.", prices.faults.is_empty().into()),
             ("customers_good", "gauge", "Whether customers.yaml as it stands is in force.", books.faults.is_empty().into()),
             ("customers", "gauge", "Customers in force.", u64::try_from(books.book.customers.len()).unwrap_or(u64::MAX)),
         ];
@@ -170,7 +187,9 @@ impl Metrics {
             head(text, name, kind, help)?;
             writeln!(text, "{PREFIX}{name} {value}")?;
         }
-        Ok(())
+        head(text, "price_book", "gauge", "The price book in force, by its version.")?;
+        let Some(edition) = &prices.edition else { return Ok(()) };
+        writeln!(text, "{PREFIX}price_book{{version=\"{}\"}} 1", edition.version)
     }
 
     fn write_duration(&self, text: &mut String) -> fmt::Result {

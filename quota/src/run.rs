@@ -19,8 +19,8 @@ use crate::{
     alert,
     auth::{self, Digest, Keys},
     clock::Clock,
-    customers::Book,
-    prune, reload, serve, silence,
+    customers::{self, Book},
+    prices, prune, reload, serve, silence,
     state::{Shared, State, Terms},
     store::{Place, Store, StoreError},
 };
@@ -30,6 +30,8 @@ use crate::{
 pub struct Setup {
     /// `customers.yaml`.
     pub config: PathBuf,
+    /// The price book that gateways are handed, if there is one.
+    pub prices: Option<PathBuf>,
     /// The database.
     pub database: Place,
     /// The gateway port.
@@ -65,11 +67,13 @@ async fn serve(setup: Setup) -> Result<(), Fault> {
     let state = State::new(store, clock, Keys::new(gateway, admin), book);
     let state: Shared = Arc::new(state.with_terms(setup.terms));
     reload::remember(&state, &state.book()).await?;
+    first_prices(&state, setup.prices.as_deref()).await?;
     let gateways = bind(setup.listen).await?;
     let admins = bind(setup.admin).await?;
     tracing::info!(gateways = %gateways.local_addr()?, admin = %admins.local_addr()?, "ready");
     let tasks = [
         tokio::spawn(reload::watch(state.clone(), setup.config, text)),
+        tokio::spawn(prices::watch(state.clone(), setup.prices)),
         tokio::spawn(sweep(state.clone())),
         tokio::spawn(prune(state.clone())),
         tokio::spawn(alert::run(state.clone())),
@@ -101,14 +105,24 @@ async fn serve(setup: Setup) -> Result<(), Fault> {
 ///
 /// Returns all that is wrong with it.
 pub fn customers(file: &Path) -> Result<(Book, String), Fault> {
-    let read = reload::read(file).map_err(|faults| {
-        let mut text = format!("{} cannot be used:", file.display());
-        for fault in faults {
-            let _ = write!(text, "\n  {fault}");
-        }
-        text
-    })?;
-    Ok(read)
+    Ok(reload::read(file).map_err(|faults| unusable(file, faults))?)
+}
+
+/// The price book of the database, and of the file if there is one.
+async fn first_prices(state: &State, file: Option<&Path>) -> Result<(), Fault> {
+    prices::look(state).await?;
+    let Some(file) = file else { return Ok(()) };
+    let read = prices::read(file, state.prices().edition.as_deref());
+    let read = read.map_err(|faults| unusable(file, faults))?;
+    Ok(prices::take(state, Ok(read)).await?)
+}
+
+fn unusable(file: &Path, faults: Vec<customers::Fault>) -> String {
+    let mut text = format!("{} cannot be used:", file.display());
+    for fault in faults {
+        let _ = write!(text, "\n  {fault}");
+    }
+    text
 }
 
 /// The database at a place.

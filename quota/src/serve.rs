@@ -99,7 +99,7 @@ async fn readyz(State(state): State<Shared>) -> Response {
 }
 
 async fn metrics(State(state): State<Shared>) -> Response {
-    let text = state.metrics.text(&state.books());
+    let text = state.metrics.text(&state.books(), &state.prices());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 

@@ -8,6 +8,7 @@ use crate::{
     clock::Clock,
     customers::{Book, Fault},
     metrics::Metrics,
+    prices::Prices,
     store::Store,
 };
 
@@ -27,6 +28,7 @@ pub struct State {
     /// What was counted.
     pub metrics: Metrics,
     books: RwLock<Books>,
+    prices: RwLock<Prices>,
 }
 
 /// How leases are lent.
@@ -71,6 +73,7 @@ impl State {
             acquaintances: Acquaintances::default(),
             metrics: Metrics::default(),
             books: RwLock::new(books),
+            prices: RwLock::default(),
         }
     }
 
@@ -90,6 +93,17 @@ impl State {
     #[must_use]
     pub fn books(&self) -> Books {
         self.books.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The price book as it is.
+    #[must_use]
+    pub fn prices(&self) -> Prices {
+        self.prices.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes what is known of the price book.
+    pub fn renew_prices(&self, change: impl FnOnce(&mut Prices)) {
+        change(&mut self.prices.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Takes a newer file, or what is wrong with it.

@@ -10,6 +10,7 @@ use tollgate::sync::{Ask, VERSION};
 use self::hearing::Hearing;
 use crate::{
     auth::{digest, hex},
+    prices,
     state::State,
     store::{StoreError, Tx, column},
 };
@@ -67,7 +68,8 @@ pub async fn hear(state: &State, ask: &Ask, body: &[u8]) -> Result<Outcome, Stor
     let digest = hex(&digest(body));
     let (last, told, answer) = last(&mut tx, ask).await?;
     if last == column(ask.seq) && told == digest {
-        return Ok(Outcome::Again(answer));
+        tx.rollback().await?;
+        return Ok(Outcome::Again(prices::as_sent(state, answer).await?));
     }
     if last >= column(ask.seq) {
         return Ok(Outcome::Stale(last));
@@ -76,7 +78,9 @@ pub async fn hear(state: &State, ask: &Ask, body: &[u8]) -> Result<Outcome, Stor
     let now = state.clock.now();
     let hearing = Hearing { state, ask, book: &books.book, now, node: node(ask) };
     let news = state.acquaintances.news(&ask.gateway, &books, now);
-    let answer = hearing.answer(&mut tx, &news).await?;
+    let mut answer = hearing.answer(&mut tx, &news).await?;
+    let edition = prices::for_gateway(state, ask.prices.as_ref());
+    answer.prices = edition.as_deref().map(prices::noted);
     let text = serde_json::to_string(&answer).unwrap_or_default();
     let update = sqlx::query(
         "UPDATE reporter SET seq = $1, digest = $2, answer = $3, node = $4, seen_ms = $5 \
@@ -88,7 +92,10 @@ pub async fn hear(state: &State, ask: &Ask, body: &[u8]) -> Result<Outcome, Stor
     tx.commit().await?;
     state.acquaintances.told(&ask.gateway, &books, now, &news, &answer);
     state.metrics.lent(&answer.grants);
-    Ok(Outcome::Heard(text))
+    let Some(edition) = edition else { return Ok(Outcome::Heard(text)) };
+    state.metrics.handed();
+    answer.prices = Some((*edition).clone());
+    Ok(Outcome::Heard(serde_json::to_string(&answer).unwrap_or(text)))
 }
 
 /// The last word with this worker: its number, what was asked, what was said; 0 if there was none.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::tenants::Tenants;
 use crate::shared::Shared;
 use crate::slice::{Loan, lend};
-use crate::sync::{Answer, Ask, Grant, LEVEL, Return, Row, VERSION, Want};
+use crate::sync::{Answer, Ask, Grant, Knows, LEVEL, Return, Row, VERSION, Want};
 
 /// One worker's correspondence with the service.
 #[derive(Debug, Default)]
@@ -106,6 +106,7 @@ impl Book {
                 tenants: tenants.take_asks(),
                 wants: self.take_wants(),
                 returns: core::mem::take(&mut self.returns),
+                prices: from.prices.clone(),
             });
         }
         self.sent = true;
@@ -203,6 +204,8 @@ pub struct Sender {
     pub node: String,
     /// This worker's number.
     pub worker: u64,
+    /// What it has of prices.
+    pub prices: Option<Knows>,
 }
 
 /// Rows that wait for the service: some minutes of a busy worker, and some ten megabytes.

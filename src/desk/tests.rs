@@ -27,7 +27,7 @@ fn call(tokens: u64) -> Call<'static> {
 }
 
 fn sender(worker: u64) -> Sender {
-    Sender { gateway: "g".into(), node: String::new(), worker }
+    Sender { gateway: "g".into(), node: String::new(), worker, prices: None }
 }
 
 fn tick(now_ms: u64) -> Moment {

@@ -163,13 +163,13 @@ impl Exchange {
             None if !at_end => return None,
             in_path => in_path.or(self.asked_model()),
         };
-        let tariff = model.and_then(|model| self.gate.prices.find(&self.target.provider, model));
+        let tariff = model.and_then(|model| self.prices.find(&self.target.provider, model));
         Some(!tariff.is_some_and(|tariff| tariff.is_priced(seconds(self.began_ms))))
     }
 
     /// What the call may take on this model.
     fn expected(&self, model: Option<&str>, learned: &Learned) -> Expected {
-        let prices = &self.gate.prices;
+        let prices = &self.prices;
         let tariff = model.and_then(|model| prices.find(&self.target.provider, model));
         let tariff = tariff.or_else(|| prices.fallback());
         let rates = learned.rates(model);

@@ -1,9 +1,8 @@
 //! What a call that is over costs, and by whose word.
 
 use crate::config::CostSource;
-use crate::gate::Gate;
 use crate::money::NanoUsd;
-use crate::price::{Cost, Tariff, Terms, is_fine_tuned};
+use crate::price::{Cost, Prices, Tariff, Terms, is_fine_tuned};
 use crate::provider::{Evidence, Reported};
 use crate::record::{Amount, Price, SaidCost};
 
@@ -11,7 +10,9 @@ use super::seconds;
 
 /// What decides about the cost of a call, beside what it used.
 pub(super) struct Bill<'a> {
-    pub(super) gate: &'a Gate,
+    pub(super) prices: &'a Prices,
+    /// Whose word counts.
+    pub(super) source: CostSource,
     pub(super) provider: &'a str,
     pub(super) began_ms: u64,
     pub(super) evidence: &'a Evidence,
@@ -32,7 +33,7 @@ impl Bill<'_> {
             Amount::Estimated(_) | Amount::Absent => None,
         };
         let price_said = || said.map(|cost| Price::Of(cost, PROVIDER.to_owned()));
-        let first = match self.gate.config.cost_source {
+        let first = match self.source {
             CostSource::Book => None,
             CostSource::Provider => price_said(),
         };
@@ -43,7 +44,7 @@ impl Bill<'_> {
     }
 
     fn listed(&self, known: &Reported, [answered, asked]: [Option<&str>; 2]) -> Option<Price> {
-        let prices = &self.gate.prices;
+        let prices = self.prices;
         let by_answer = answered
             .and_then(|model| self.by_tariff(known, model, prices.find(self.provider, model)?));
         by_answer.or_else(|| {
@@ -58,7 +59,7 @@ impl Bill<'_> {
         let mut sum = tariff.cost(&own, &self.terms())?;
         for part in &known.parts {
             let model = part.model.as_deref().unwrap_or(model);
-            let other = self.gate.prices.find(self.provider, model);
+            let other = self.prices.find(self.provider, model);
             let beside = other.and_then(|tariff| tariff.cost(&part.usage, &self.terms()));
             sum.complete &= beside.is_some_and(|beside| beside.complete);
             sum.amount = sum.amount.plus(beside.map_or(NanoUsd::ZERO, |beside| beside.amount));
@@ -67,7 +68,7 @@ impl Bill<'_> {
     }
 
     fn fallback(&self, known: &Reported) -> Option<Price> {
-        let tariff = self.gate.prices.fallback()?;
+        let tariff = self.prices.fallback()?;
         let cost = tariff.cost(&known.usage, &self.terms())?;
         Some(priced(known, cost, tariff.version().to_owned()))
     }

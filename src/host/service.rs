@@ -78,6 +78,7 @@ pub(super) fn on_tick(root: u32) {
     if Vm::enter(|vm| vm.is_due(&gate, every_ms, now_ms)).unwrap_or(false) {
         Vm::enter(|vm| vm.tell(&gate, |teller| teller.desk.tick(teller.shared, teller.now_ms)));
         Vm::enter(|vm| vm.count_notes(&gate));
+        Vm::enter(|vm| vm.look_for_prices(&gate));
         send(root, true);
     }
 }

@@ -13,10 +13,11 @@ use crate::config::Config;
 use crate::desk::{Desk, Moment, Sender};
 use crate::exchange::Teller;
 use crate::gate::Gate;
-use crate::metrics::{Admitted, CROWDED, Move, ROWS_LOST, UNHELD, UNLEASED, moves};
+use crate::metrics::{Admitted, CROWDED, Move, PRICES_REFUSED, ROWS_LOST, UNHELD, UNLEASED, moves};
+use crate::price::{BookError, Shelf};
 use crate::record::Record;
 use crate::shared::{NAMESPACE, Shared, count_up, hash, number};
-use crate::sync::Ask;
+use crate::sync::{Ask, Edition};
 
 #[derive(Default)]
 pub(super) struct Vm {
@@ -54,6 +55,8 @@ struct Plugin {
 #[derive(Default)]
 struct Office {
     desk: Desk,
+    /// The price books that the service has handed out.
+    shelf: Shelf,
     /// The call to the service that is under way, and since when.
     under_way: Option<(u32, u64)>,
     ticked_ms: u64,
@@ -94,7 +97,9 @@ impl Vm {
         if ticks && abi::set_tick_period(TICK_MS).is_err() {
             return refused("Envoy gives no tick, without which nothing can be waited for");
         }
-        let version = gate.prices.version();
+        self.look_for_prices(&gate);
+        let prices = gate.prices();
+        let version = prices.version();
         abi::log(Level::Info, &format!("tollgate: configured, prices {version}"));
         gate.places.pool = self.pool.clone();
         let Some(plugin) = self.plugins.get_mut(&root) else { return false };
@@ -264,11 +269,12 @@ impl Vm {
 
     /// The next ask to the service, if one is due; `sent` then says under which token it went.
     pub(super) fn next_ask(&mut self, gate: &Gate, is_tick: bool) -> Option<Ask> {
-        let from = self.sender();
+        let mut from = self.sender();
         let patience_ms =
             gate.config.service.as_ref().map_or(0, |service| service.timeout_ms.into());
         let now_ms = abi::now() / NANOS_PER_MILLI;
-        let Desk { tenants, book, .. } = &mut self.office(gate).desk;
+        let Office { desk: Desk { tenants, book, .. }, shelf, .. } = self.office(gate);
+        from.prices = Some(shelf.knows(gate.prices().version(), now_ms));
         book.next(tenants, &from, Moment { now_ms, is_tick, patience_ms })
     }
 
@@ -293,10 +299,59 @@ impl Vm {
         office.under_way = None;
         let Desk { tenants, book, .. } = &mut office.desk;
         match heard {
-            Heard::Answer(answer) => book.on_answer(tenants, &mut SharedData, *answer, now_ms),
+            Heard::Answer(mut answer) => {
+                let edition = answer.prices.take();
+                book.on_answer(tenants, &mut SharedData, *answer, now_ms);
+                if let Some(edition) = edition {
+                    self.receive_prices(gate, &edition, now_ms);
+                }
+            }
             Heard::Refused => book.on_refusal(&from, now_ms),
             Heard::Nothing => book.on_failure(&from, now_ms),
         }
+    }
+
+    /// Takes a price book that the service has sent.
+    fn receive_prices(&mut self, gate: &Gate, edition: &Edition, now_ms: u64) {
+        let Some(service) = &gate.config.service else { return };
+        let shelf = &mut self.office(gate).shelf;
+        let taken = shelf.receive(&mut SharedData, &service.cluster, edition, now_ms);
+        self.spread_prices(&service.cluster, taken);
+    }
+
+    /// Looks whether another worker has been sent a newer price book, and sees that all
+    /// configurations which name its service use the newest one for calls to come.
+    pub(super) fn look_for_prices(&mut self, gate: &Gate) {
+        let Some(service) = &gate.config.service else { return };
+        let now_ms = abi::now() / NANOS_PER_MILLI;
+        let shelf = &mut self.office(gate).shelf;
+        let taken = shelf.look(&SharedData, &service.cluster, now_ms);
+        if let Some(book) = shelf.newest() {
+            gate.take_book(book);
+        }
+        self.spread_prices(&service.cluster, taken);
+    }
+
+    fn spread_prices(&mut self, cluster: &str, taken: Result<bool, BookError>) {
+        match taken {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(error) => {
+                abi::log(Level::Error, &format!("tollgate: newer prices refused: {error}"));
+                return self.count(PRICES_REFUSED, 1);
+            }
+        }
+        let book = self.offices.get(cluster).and_then(|office| office.shelf.newest());
+        let Some(book) = book else { return };
+        #[expect(clippy::disallowed_methods, reason = "each takes the same book")]
+        let plugins = self.plugins.values();
+        for gate in plugins.filter_map(|plugin| plugin.gate.as_ref()) {
+            let service = gate.config.service.as_ref();
+            if service.is_some_and(|service| service.cluster == cluster) {
+                gate.take_book(book);
+            }
+        }
+        abi::log(Level::Info, &format!("tollgate: prices {}", book.version()));
     }
 
     /// Counts what the desk has noted.
@@ -310,7 +365,8 @@ impl Vm {
 
     fn sender(&mut self) -> Sender {
         let Reporter { gateway, worker } = self.reporter.get_or_insert_with(Reporter::new);
-        Sender { gateway: format!("{gateway:016x}"), worker: *worker, node: node() }
+        let gateway = format!("{gateway:016x}");
+        Sender { gateway, worker: *worker, node: node(), prices: None }
     }
 
     /// The host's number for a metric. It makes a new one at each call, so they are kept.

@@ -62,6 +62,7 @@ fn a_call_moves_each_metric_once_under_its_labels() {
             count("kind=.=output;.;tollgate_tokens_total", 3),
             count("tollgate_cost_nano_usd_total", 9),
             count("tollgate_estimated_total", 1),
+            plain("prices=.=v;.;tollgate_priced_total", 1),
             plain("provider=.=openai;.;reason=.=usage;.;tollgate_parse_failures_total", 1),
             sample("tollgate_ttft_ms", 5),
             sample("tollgate_duration_ms", 20),

@@ -5,6 +5,8 @@
 
 use core::cell::OnceCell;
 use core::fmt;
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use serde::{Deserialize, Deserializer};
 
@@ -19,6 +21,9 @@ pub struct Book {
     format: u64,
     version: Box<str>,
     providers: Box<[Provider]>,
+    /// What the models are packed in, and where it begins there; the built-in book's are apart.
+    #[serde(skip)]
+    parts: Option<(Rc<[u8]>, usize)>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +34,7 @@ struct Provider {
     aliases: Box<[Box<str>]>,
     /// Providers whose models this one sells too, at their standard prices.
     fallback: Box<[Box<str>]>,
-    /// Where in [`PACKED`] its models are, if they are not read yet.
+    /// Where in the packed parts its models are, if they are not read yet.
     packed: Option<(usize, usize)>,
     #[serde(default, deserialize_with = "read")]
     models: OnceCell<Box<[Model]>>,
@@ -45,15 +50,11 @@ impl Provider {
         is(&self.id) || self.aliases.iter().any(|alias| is(alias))
     }
 
-    /// A test unpacks all: none of those in the filter is missing.
-    fn models(&self) -> &[Model] {
-        self.models.get_or_init(|| self.packed.and_then(unpacked).unwrap_or_default())
+    /// The models, read from the text that `parts` have of them.
+    fn unpacked(&self, parts: &[u8]) -> Result<Box<[Model]>, BookError> {
+        let text = self.packed.and_then(|(start, end)| packed::part(parts.get(start..end)?));
+        serde_json::from_slice(&text.ok_or(BookError::Damaged)?).map_err(BookError::Syntax)
     }
-}
-
-fn unpacked((start, end): (usize, usize)) -> Option<Box<[Model]>> {
-    let text = packed::part(PACKED.get(start..end)?)?;
-    serde_json::from_slice(&text).ok()
 }
 
 /// Where a model stands in the book, and whether the provider asked for is its own.
@@ -85,10 +86,51 @@ impl Book {
         if book.format == FORMAT { Ok(book) } else { Err(BookError::Format(book.format)) }
     }
 
+    /// This head of a book, with the models that `packed` has of it from `start` on.
+    pub(super) fn with_parts(self, packed: Rc<[u8]>, start: usize) -> Result<Self, BookError> {
+        let book = Self { parts: Some((packed, start)), ..self };
+        for provider in &book.providers {
+            if provider.models.get().is_some() {
+                return Err(BookError::Damaged);
+            }
+            provider.unpacked(book.parts())?;
+        }
+        Ok(book)
+    }
+
+    fn parts(&self) -> &[u8] {
+        match &self.parts {
+            Some((packed, start)) => packed.get(*start..).unwrap_or_default(),
+            None => PACKED,
+        }
+    }
+
+    /// All parts have been read once: those of the filter by a test, others when they came.
+    fn models<'a>(&'a self, provider: &'a Provider) -> &'a [Model] {
+        provider.models.get_or_init(|| provider.unpacked(self.parts()).unwrap_or_default())
+    }
+
     /// The name of this edition, which every priced call carries.
     #[must_use]
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The names of all models, behind that of their provider: `openai/gpt-5`.
+    ///
+    /// # Errors
+    ///
+    /// Refuses a book that names a model twice.
+    pub fn names(&self) -> Result<BTreeSet<String>, BookError> {
+        let mut names = BTreeSet::new();
+        for provider in &self.providers {
+            for model in self.models(provider) {
+                if !names.insert(format!("{}/{}", provider.id, model.id)) {
+                    return Err(BookError::Twice);
+                }
+            }
+        }
+        Ok(names)
     }
 
     /// The tariff of `model` at `provider`, looked up anew each time: [`super::Prices`] remembers.
@@ -98,7 +140,7 @@ impl Book {
     }
 
     pub(super) fn tariff(&self, place: Place) -> Option<Tariff<'_>> {
-        let model = self.providers.get(place.provider)?.models().get(place.model)?;
+        let model = self.models(self.providers.get(place.provider)?).get(place.model)?;
         let sold = if place.own { Sold::Own } else { Sold::Resold };
         Some(Tariff { model, version: &self.version, sold })
     }
@@ -138,8 +180,24 @@ impl Book {
             let clause = &model.clause;
             clause.is_met(name) && !base.is_some_and(|base| clause.is_met(base))
         };
-        self.providers.get(provider)?.models().iter().position(is)
+        self.models(self.providers.get(provider)?).iter().position(is)
     }
+}
+
+/// Whether a book may be handed out under this version: a date, and what more it takes to tell two
+/// books apart. It stands in metrics and logs, and the greatest counts as the newest.
+#[must_use]
+pub fn is_version(version: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    let date = version.as_bytes().first_chunk::<10>();
+    let is_date = date.is_some_and(|date| {
+        let fits = |(at, byte): (usize, &u8)| match at {
+            4 | 7 => *byte == b'-',
+            _ => byte.is_ascii_digit(),
+        };
+        date.iter().enumerate().all(fits)
+    });
+    is_date && version.len() <= MAX_VERSION && version.bytes().all(is_plain)
 }
 
 /// Why a book was refused.
@@ -148,6 +206,14 @@ impl Book {
 pub enum BookError {
     /// The book is of this format, which another version of the filter reads.
     Format(u64),
+    /// It is not whole, or not what it was.
+    Damaged,
+    /// A model stands in it twice.
+    Twice,
+    /// It is too large.
+    Size,
+    /// Its version cannot stand for a book that is handed out.
+    Version,
     /// The text is not a book.
     Syntax(serde_json::Error),
 }
@@ -156,6 +222,10 @@ impl fmt::Display for BookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Format(other) => write!(f, "price book of format {other}, not {FORMAT}"),
+            Self::Damaged => f.write_str("a damaged price book"),
+            Self::Twice => f.write_str("a price book that names a model twice"),
+            Self::Version => f.write_str("a price book without a usable version"),
+            Self::Size => f.write_str("a price book that is too large"),
             Self::Syntax(error) => write!(f, "not a price book: {error}"),
         }
     }
@@ -163,6 +233,8 @@ impl fmt::Display for BookError {
 
 impl core::error::Error for BookError {}
 
+/// Long enough for a date, a name and a number.
+const MAX_VERSION: usize = 64;
 /// The format of books that this code reads.
 const FORMAT: u64 = 1;
 const HEAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/book.json"));
@@ -177,12 +249,12 @@ mod tests {
         let whole = Book::parse(include_bytes!("book.json")).unwrap();
         let packed = Book::embedded().unwrap();
         assert_eq!(whole.providers.len(), packed.providers.len());
-        for (whole, packed) in whole.providers.iter().zip(&packed.providers) {
-            let ids = |provider: &Provider| {
-                provider.models().iter().map(|model| model.id.clone()).collect::<Vec<_>>()
+        for (one, other) in whole.providers.iter().zip(&packed.providers) {
+            let ids = |book: &Book, provider: &Provider| {
+                book.models(provider).iter().map(|model| model.id.clone()).collect::<Vec<_>>()
             };
-            assert!(packed.models.get().is_none(), "{} is read too early", packed.id);
-            assert_eq!(ids(whole), ids(packed), "{}", whole.id);
+            assert!(other.models.get().is_none(), "{} is read too early", other.id);
+            assert_eq!(ids(&whole, one), ids(&packed, other), "{}", one.id);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! document must be whole. `Wrapped` payloads are `{"bytes":"…"}`, the model's own in base64.
 
 use super::dialect::Binary;
+use crate::packed::six;
 
 /// What a frame has.
 pub(super) enum Part<'a> {
@@ -203,19 +204,6 @@ impl Unwrap {
         let fits = KEY.get(self.met) == Some(&byte);
         self.met = if fits { self.met.saturating_add(1) } else { usize::from(byte == b'"') };
     }
-}
-
-/// The six bits that a letter of base64 stands for.
-fn six(letter: u8) -> Option<u32> {
-    let bits = match letter {
-        b'A'..=b'Z' => letter.wrapping_sub(b'A'),
-        b'a'..=b'z' => letter.wrapping_sub(b'a').wrapping_add(26),
-        b'0'..=b'9' => letter.wrapping_sub(b'0').wrapping_add(52),
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    };
-    Some(u32::from(bits))
 }
 
 fn number(bytes: &[u8], at: usize) -> usize {

@@ -19,6 +19,7 @@ mod faults;
 mod holding;
 mod identity;
 mod metrics;
+mod prices;
 mod requests;
 #[path = "../support/mod.rs"]
 mod support;

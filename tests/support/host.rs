@@ -47,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) log: Vec<String>,
     /// What was sent to other clusters: the cluster, and the body.
     pub(crate) calls: Vec<(String, Vec<u8>)>,
+    /// The answer to one of them that is being told: its status, and its body.
+    pub(crate) told: Option<(Vec<u8>, Vec<u8>)>,
     /// How calls are to fail: by function, or all of them.
     pub(crate) faults: BTreeMap<&'static str, Status>,
     pub(crate) fault: Option<Status>,
@@ -113,6 +115,9 @@ impl Host {
     }
 
     pub(super) fn header(&mut self, map: i32, name: &str) -> Result<Vec<u8>, Status> {
+        if let (6, Some((status, _))) = (map, &self.told) {
+            return if name == ":status" { Ok(status.clone()) } else { Err(Status::NotFound) };
+        }
         let map = self.map(map)?;
         let found = map.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.clone()).ok_or(Status::NotFound)
@@ -154,6 +159,7 @@ impl Host {
         let bytes = match buffer {
             0 => self.stream()?.request_body.as_ref(),
             1 => self.stream()?.response_body.as_ref(),
+            4 => self.told.as_ref().map(|(_, body)| body),
             7 => Some(&self.configuration),
             _ => return Err(Status::BadArgument),
         };

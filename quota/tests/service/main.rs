@@ -6,6 +6,7 @@
 mod documents;
 mod faults;
 mod postgres;
+mod prices;
 mod program;
 mod reconcile;
 mod replicas;
