@@ -6,6 +6,7 @@ Envoy reads as JSON. Ports are 0: the system chooses, and the admin port tells w
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,8 @@ class Route:
 class Setup:
     """One Envoy: where it sends requests, and what stands in their way."""
 
-    upstreams: dict[str, int]
-    """Cluster name to port on this machine."""
+    upstreams: dict[str, int | Sequence[int]]
+    """Cluster name to port on this machine, or to several that take turns."""
     plugin: dict[str, Any] | str | None = None
     """Tollgate's configuration; a string is given to the filter as it is; `None`: no filter."""
     routes: Sequence[Route] = ()
@@ -63,6 +64,8 @@ class Setup:
     """A `common_tls_context`, and whether a client certificate is required."""
     http3: bool = False
     upstream_http2: bool = False
+    trailers: bool = False
+    """Whether trailers of HTTP/1.1 requests are read."""
     lds: Path | None = None
     """Listeners are read from this file, and again whenever another file is moved over it."""
 
@@ -70,7 +73,7 @@ class Setup:
 def render(setup: Setup, access_log: Path) -> dict[str, Any]:
     """The bootstrap. With `setup.lds`, the listener is in `listeners_file` instead."""
     resources: dict[str, Any] = {
-        "clusters": [_cluster(name, port, setup) for name, port in setup.upstreams.items()]
+        "clusters": [_cluster(name, ports, setup) for name, ports in setup.upstreams.items()]
     }
     dynamic: dict[str, Any] = {}
     if setup.lds is None:
@@ -137,6 +140,7 @@ def _connection_manager(setup: Setup, access_log: Path) -> dict[str, Any]:
         "access_log": [_access_log(access_log)],
         "route_config": {"name": "main", "virtual_hosts": _virtual_hosts(setup)},
         "http_filters": filters,
+        **({"http_protocol_options": {"enable_trailers": True}} if setup.trailers else {}),
     }
     return {"name": "envoy.filters.network.http_connection_manager", "typed_config": config}
 
@@ -183,12 +187,13 @@ def _virtual_hosts(setup: Setup) -> list[dict[str, Any]]:
     ]
 
 
-def _cluster(name: str, port: int, setup: Setup) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": _address(port)}}
+def _cluster(name: str, ports: int | Sequence[int], setup: Setup) -> dict[str, Any]:
+    every = [ports] if isinstance(ports, int) else ports
+    endpoints = [{"endpoint": {"address": _address(port)}} for port in every]
     cluster: dict[str, Any] = {
         "name": name,
         "connect_timeout": "5s",
-        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         "circuit_breakers": {"thresholds": [{"max_connections": 4096, "max_requests": 4096}]},
     }
     if setup.upstream_http2:
@@ -218,3 +223,10 @@ def _access_log(path: Path) -> dict[str, Any]:
 def _address(port: int, *, udp: bool = False) -> dict[str, Any]:
     protocol = "UDP" if udp else "TCP"
     return {"socket_address": {"address": LOCALHOST, "port_value": port, "protocol": protocol}}
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOCALHOST, 0))
+        return probe.getsockname()[1]

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -25,8 +24,9 @@ from typing import Any
 
 import yaml
 
-from .bootstrap import LOCALHOST, ROOT
+from .bootstrap import LOCALHOST, ROOT, free_port
 from .envoy import Metrics, parse_metrics
+from .postgres import Postgres
 
 SECRET, TOKEN = "the-gateways-secret", "the-admins-token"
 READY_IN = 30.0
@@ -78,11 +78,13 @@ class Quota:
         now: str | None = None,
         options: tuple[str, ...] = (),
         ports: tuple[int, int] = (0, 0),
+        server: Postgres | None = None,
     ) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="tollgate-quota-")
         self.directory = Path(self._directory.name)
         self.config = self.directory / "customers.yaml"
         self.database = self.directory / "tollgate.db"
+        self._server = server
         self.now = now
         """What time it is for the service when it starts, in RFC 3339, instead of now."""
         self.port, self.admin_port = (port or free_port() for port in ports)
@@ -114,13 +116,32 @@ class Quota:
         text = customers if isinstance(customers, str) else yaml.safe_dump(customers, sort_keys=False)
         self.config.write_text(text)
 
+    @property
+    def place(self) -> str:
+        """The address of its database."""
+        return f"sqlite:{self.database}" if self._server is None else self._server.url
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def reconcile(self, log: Path) -> str:
+        """What `tollgate-quota reconcile` says of the access log of an Envoy that is gone."""
+        command = [str(binary()), "reconcile", str(log), "--gone", "--config", str(self.config)]
+        said = subprocess.run([*command, "--database", self.place], capture_output=True, text=True)
+        if said.returncode:
+            raise QuotaFailed(said.stdout + said.stderr)
+        return said.stdout
+
     def start(self) -> None:
         """Starts the service and returns when it is ready."""
         command = [
             str(binary()),
             "serve",
             *("--config", str(self.config)),
-            *("--db", str(self.database)),
+            *("--database", self.place),
             *("--listen", f"{LOCALHOST}:{self.port}"),
             *("--admin", f"{LOCALHOST}:{self.admin_port}"),
             *(() if self.now is None else ("--now", self.now)),
@@ -130,7 +151,13 @@ class Quota:
         with (self.directory / "quota.log").open("ab") as log:
             # A group of its own: Ctrl-C is for us, and we stop it in order.
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=environment, process_group=0
+                command,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                process_group=0,
+                # Python ignores SIGXFSZ, and so shall the service: a full disk is an error to it.
+                restore_signals=False,
             )
         until = time.monotonic() + READY_IN
         while not self._is_ready():
@@ -210,6 +237,8 @@ class Quota:
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """What the database answers to a query."""
+        if self._server is not None:
+            return self._server.rows(query, *values)
         with sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=20) as db:
             db.row_factory = sqlite3.Row
             return [dict(row) for row in db.execute(query, values)]
@@ -242,10 +271,3 @@ class Quota:
         request = urllib.request.Request(self.admin + path, headers={"authorization": f"Bearer {TOKEN}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read().decode()
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind((LOCALHOST, 0))
-        return probe.getsockname()[1]

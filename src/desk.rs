@@ -5,12 +5,17 @@
 //! the service is away, the operator's policy decides, and every call let through without a lease
 //! is booked as such.
 
+mod backoff;
 mod book;
+mod cadence;
+mod outbox;
 mod own;
 mod parts;
 mod tenants;
+mod upkeep;
 
 pub use book::{Book, Moment, Sender};
+pub use cadence::{Cadence, FRESH_MS};
 pub use own::Own;
 pub use tenants::{Known, Standing, Tenants};
 
@@ -275,31 +280,6 @@ impl Desk {
             }
         }
     }
-
-    /// Gives back what is not likely to be used, and asks for more where a lease is low.
-    pub fn tick(&mut self, shared: &mut impl Shared, now_ms: u64) {
-        self.book.lend_again(shared, now_ms);
-        let active = self.slices.tick(shared);
-        if self.own.is_some() {
-            return;
-        }
-        for activity in active {
-            let slice::Activity { budget, window, pace, idle } = activity;
-            if idle {
-                let since = now_ms.saturating_sub(IDLE_MS);
-                let amount = slice::drain(shared, &budget, window, since).unwrap_or(0);
-                self.book.give_back(budget, window, amount);
-                continue;
-            }
-            let Some(lease) = slice::Lease::of(shared, &budget) else { continue };
-            let low = lease.available < pace.saturating_mul(LOW_TICKS);
-            let old = lease.until_ms.saturating_sub(now_ms) < RENEW_MS;
-            if lease.window == window && (low || old) {
-                let want = if low { pace.saturating_mul(AHEAD) } else { 0 };
-                self.book.want(Want { budget, window, need: 0, want });
-            }
-        }
-    }
 }
 
 /// What a call is told when the service is away and the operator wants it refused then.
@@ -326,14 +306,8 @@ fn suspended() -> Refused {
 
 const UNAVAILABLE: &str = "Usage limits cannot be checked at the moment. Try again shortly.";
 const SUSPENDED: &str = "This account is suspended. Contact support to resume.";
-/// So many holds, or ticks of the current pace, are asked for at once.
+/// So many holds are asked for at once.
 const AHEAD: u64 = 10;
-/// A lease that no worker has drawn from for so long is given back.
-const IDLE_MS: u64 = 3_000;
-/// A lease that lasts for fewer ticks than this is low.
-const LOW_TICKS: u64 = 3;
-/// A lease in use is renewed when it has less time than this: a third of what it is given.
-const RENEW_MS: u64 = 10_000;
 
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,7 @@ mod lease;
 use std::collections::BTreeMap;
 
 use crate::shared::Shared;
-pub use lease::{Lease, Loan, Short, drain, lend, open, owe};
+pub use lease::{Lease, Loan, Short, claim, drain, lend, open, owe};
 use lease::{PLENTY, back, cover, draw};
 
 /// What one worker has drawn, by budget.
@@ -54,10 +54,12 @@ pub struct Activity {
     pub budget: String,
     /// The window of its slice.
     pub window: u64,
-    /// What is taken between two ticks, smoothed; no less than what the last call needed.
+    /// What this worker takes between two ticks, smoothed.
     pub pace: u64,
-    /// Whether nothing has been taken for some ticks, and nothing is held.
-    pub idle: bool,
+    /// What the last call needed.
+    pub need: u64,
+    /// Ticks since the last call began or ended.
+    pub idle: u32,
 }
 
 impl Slices {
@@ -150,13 +152,13 @@ impl Slices {
         let mut active = Vec::with_capacity(self.slices.len());
         self.slices.retain(|budget, slice| {
             slice.pace = if self.exact { 0 } else { slice.pace.saturating_add(slice.taken) / 2 };
-            slice.idle = if slice.taken == 0 { slice.idle.saturating_add(1) } else { 0 };
+            let at_rest = slice.taken == 0 && slice.held == 0;
+            slice.idle = if at_rest { slice.idle.saturating_add(1) } else { 0 };
             slice.taken = 0;
             slice.give_back(shared, budget);
-            let idle = slice.idle >= IDLE_TICKS && slice.held == 0 && slice.left == 0;
-            let (window, pace) = (slice.window, slice.pace.max(slice.need));
-            active.push(Activity { budget: budget.clone(), window, pace, idle });
-            !idle
+            let Slice { window, pace, need, idle, .. } = *slice;
+            active.push(Activity { budget: budget.clone(), window, pace, need, idle });
+            idle < IDLE_TICKS || slice.left > 0
         });
         active
     }
@@ -185,7 +187,7 @@ impl Slice {
 }
 
 /// Ticks without a call after which a worker lets go of a budget.
-const IDLE_TICKS: u32 = 3;
+pub const IDLE_TICKS: u32 = 15;
 
 #[cfg(test)]
 mod tests;

@@ -148,6 +148,10 @@ pub struct Answer {
     pub v: u8,
     /// The `seq` of the ask.
     pub seq: u64,
+    /// The edition of the customers by which it was written: another one, if they have changed.
+    /// Zero from a service that does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub edition: u64,
     /// The tenants asked for, and those of known tenants that have changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tenants: Vec<Tenant>,

@@ -13,10 +13,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from ..bootstrap import Route, Setup
+from ..bootstrap import Route, Setup, free_port
 from ..envoy import total
 from ..measured import Measured
-from ..quota import Quota, free_port
+from ..quota import Quota
 from ..storm import request, storm
 from ..upstream import Request, Response, Upstream
 from .dialects import DIALECTS

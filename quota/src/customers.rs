@@ -33,6 +33,8 @@ pub struct Book {
     pub pools: Vec<Pool>,
     /// Who is told what.
     pub alerts: Alerts,
+    /// Tells this file from others, the same on all replicas: never zero.
+    pub edition: u64,
 }
 
 /// The business itself.

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::Row as _;
+use tollgate::desk::FRESH_MS;
 
 use crate::{
     customers::{Book, Fault},
@@ -121,5 +122,9 @@ fn text(path: &Path) -> Result<String, Vec<Fault>> {
     })
 }
 
+/// The longest that a gateway in use goes on by what a file said before: until the change is seen,
+/// until the gateway reports and hears that there is one, until it has asked what, and until the
+/// last of its workers has looked.
+pub const IN_FORCE: Duration = Duration::from_millis(1_000 + 2 * FRESH_MS + 1_000);
 /// How long a change may go unseen.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -3,20 +3,24 @@
 //! One ask is under way at a time. An ask without an answer is sent again as it was, under the same
 //! number, so that the service can tell it from a new one: nothing is counted or lent twice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::backoff::BackOff;
+use super::outbox::Outbox;
 use super::tenants::Tenants;
 use crate::shared::Shared;
-use crate::slice::{Loan, lend};
-use crate::sync::{Answer, Ask, Grant, Knows, LEVEL, Return, Row, VERSION, Want};
+use crate::slice::{Loan, drain, lend};
+use crate::sync::{
+    Answer, Ask, Budget, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want,
+};
 
 /// One worker's correspondence with the service.
 #[derive(Debug, Default)]
 pub struct Book {
-    rows: VecDeque<Row>,
+    outbox: Outbox,
     wants: BTreeMap<String, Want>,
     returns: Vec<Return>,
-    /// Whether there are wishes that cannot wait for the next tick.
+    /// Whether there are wishes that cannot wait for the next report.
     pressed: bool,
     /// What was lent and could not be added to its lease yet.
     unlent: Vec<(String, Loan)>,
@@ -27,21 +31,20 @@ pub struct Book {
     /// From when on it is late.
     late_ms: u64,
     seq: u64,
-    failures: u32,
-    away_until_ms: u64,
-    lost: u64,
+    back_off: BackOff,
     unleased: u64,
 }
 
 impl Book {
     /// Puts down a call that has ended.
     pub fn add(&mut self, row: Row) {
-        if self.rows.len() >= MAX_ROWS {
-            // The oldest row goes: the access log still has it.
-            self.rows.pop_front();
-            self.lost = self.lost.saturating_add(1);
-        }
-        self.rows.push_back(row);
+        self.outbox.add(row);
+    }
+
+    /// Whether so many calls wait to be told that a call that must not be lost should not begin.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.outbox.is_full()
     }
 
     /// Puts down the wish of a call that waits. A later one adds to it: they all wait for one ask.
@@ -71,30 +74,34 @@ impl Book {
 
     /// Takes the numbers of rows that were lost, and of calls that passed without a lease.
     pub const fn take_counts(&mut self) -> (u64, u64) {
-        (core::mem::replace(&mut self.lost, 0), core::mem::replace(&mut self.unleased, 0))
+        (self.outbox.take_lost(), core::mem::replace(&mut self.unleased, 0))
     }
 
     /// Whether the service is taken to be away, so that nobody should wait for it: an ask has
     /// failed a moment ago, or is late. The answer to one that is late is still taken.
     #[must_use]
     pub const fn is_away(&self, now_ms: u64) -> bool {
-        now_ms < self.away_until_ms || self.sent && now_ms >= self.late_ms
+        self.back_off.is_on(now_ms) || self.sent && now_ms >= self.late_ms
     }
 
     /// The ask to be sent now, if one is due: at a tick if there is anything to say, else only if a
-    /// call waits or there is too much for one ask. It must be answered by [`Book::on_answer`] or
-    /// [`Book::on_failure`].
+    /// call waits or there is too much for one ask. It must be answered by [`Book::on_answer`],
+    /// [`Book::on_failure`], [`Book::on_stale`] or [`Book::on_refusal`].
     pub fn next(&mut self, tenants: &mut Tenants, from: &Sender, at: Moment) -> Option<Ask> {
         if self.sent || self.is_away(at.now_ms) {
             return None;
         }
         if self.open.is_none() {
-            let due = if at.is_tick { self.has_news() } else { self.is_pressed() };
+            let due = if at.is_tick {
+                self.has_news() || tenants.has_refreshes()
+            } else {
+                self.pressed || self.outbox.is_pressed()
+            };
             if !due && !tenants.has_asks() {
                 return None;
             }
             self.seq = self.seq.saturating_add(1);
-            let rows = self.rows.len().min(MAX_ROWS_AT_ONCE);
+            let is_report = at.is_tick || self.outbox.is_pressed();
             self.open = Some(Ask {
                 v: VERSION,
                 level: LEVEL,
@@ -102,7 +109,7 @@ impl Book {
                 node: from.node.clone(),
                 worker: from.worker,
                 seq: self.seq,
-                rows: self.rows.drain(..rows).collect(),
+                rows: self.outbox.take(if is_report { usize::MAX } else { FEW_ROWS }),
                 tenants: tenants.take_asks(),
                 wants: self.take_wants(),
                 returns: core::mem::take(&mut self.returns),
@@ -115,20 +122,18 @@ impl Book {
     }
 
     fn has_news(&self) -> bool {
-        !(self.rows.is_empty() && self.wants.is_empty() && self.returns.is_empty())
+        !(self.outbox.is_empty() && self.wants.is_empty() && self.returns.is_empty())
     }
 
-    fn is_pressed(&self) -> bool {
-        self.pressed || self.rows.len() >= MAX_ROWS_AT_ONCE
-    }
-
-    /// Takes the wishes for one ask: first those of calls that wait. The others come with the next.
+    /// Takes the wishes for one ask: first those of calls that wait. The others come with the next,
+    /// at once only if calls wait for them, or there are so many that they would pile up.
     fn take_wants(&mut self) -> Vec<Want> {
         let all = core::mem::take(&mut self.wants).into_values();
         let (mut wants, others): (Vec<_>, Vec<_>) = all.partition(|want| want.need > 0);
         wants.extend(others);
         let later = wants.split_off(wants.len().min(MAX_WANTS_AT_ONCE));
-        self.pressed = !later.is_empty();
+        let waits = later.iter().any(|want| want.need > 0);
+        self.pressed = waits || later.len() >= MAX_WANTS_AT_ONCE;
         self.wants.extend(later.into_iter().map(|want| (want.budget.clone(), want)));
         wants
     }
@@ -144,12 +149,18 @@ impl Book {
         if self.open.as_ref().is_none_or(|ask| ask.seq != answer.seq) {
             return;
         }
-        (self.open, self.sent, self.failures, self.away_until_ms) = (None, false, 0, 0);
+        (self.open, self.sent, self.back_off) = (None, false, BackOff::default());
+        self.outbox.on_heard();
+        tenants.on_edition(answer.edition);
         for tenant in answer.tenants {
-            tenants.learn(shared, tenant, now_ms);
+            if let Some(old) = tenants.learn(shared, tenant.clone(), now_ms) {
+                self.recall(shared, &old.tenant, Some(&tenant));
+            }
         }
         for name in answer.unknown {
-            tenants.learn_unknown(name, now_ms);
+            if let Some(old) = tenants.learn_unknown(shared, name, now_ms) {
+                self.recall(shared, &old.tenant, None);
+            }
         }
         let loans = answer.grants.into_iter().map(|grant| {
             let until_ms = now_ms.saturating_add(grant.admit_ms);
@@ -160,21 +171,48 @@ impl Book {
         self.lend_again(shared, now_ms);
     }
 
+    /// Gives back what no worker has drawn of budgets that are gone, whose limit is lower now, or
+    /// whose customer must not call any more. What workers have drawn follows with their ticks.
+    fn recall(&mut self, shared: &mut impl Shared, old: &Tenant, new: Option<&Tenant>) {
+        let new = new.filter(|new| !new.suspended);
+        for Budget { id, limit, window, .. } in &old.budgets {
+            let now = new.and_then(|new| new.budgets.iter().find(|budget| budget.id == *id));
+            if now.is_some_and(|now| now.limit >= *limit) {
+                continue;
+            }
+            let amount = drain(shared, id, window.id, u64::MAX).unwrap_or(0);
+            self.pressed |= amount > 0;
+            self.give_back(id.clone(), window.id, amount);
+        }
+    }
+
     /// Notes that the open ask has failed. It is sent again after a while that grows.
     pub fn on_failure(&mut self, from: &Sender, now_ms: u64) {
         self.sent = false;
-        self.failures = self.failures.saturating_add(1).min(MAX_DOUBLINGS);
-        let wait = FIRST_WAIT_MS.saturating_mul(1 << self.failures.saturating_sub(1));
-        // Workers that failed together do not come back together.
-        let spread = from.worker.saturating_mul(137) % FIRST_WAIT_MS;
-        self.away_until_ms = now_ms.saturating_add(wait).saturating_add(spread);
+        self.back_off.fail(from, now_ms);
     }
 
-    /// Notes that the service will never take the open ask. It is given up; its rows are counted as
-    /// lost, and what it gave back or wished for stands in suspense at the service.
+    /// Notes that the service has heard another ask under this number or a later one; `last` is the
+    /// last it heard. The rows are said again after that: those that it has, it knows by their ids.
+    /// What was given back is not: whether it was heard is not known, and it is not lent by guess.
+    pub fn on_stale(&mut self, last: u64, from: &Sender, now_ms: u64) {
+        if let Some(ask) = self.open.take() {
+            self.outbox.take_back(ask.rows);
+            self.seq = self.seq.max(last);
+        }
+        self.on_failure(from, now_ms);
+    }
+
+    /// Notes that the service will never take the open ask. Its rows go in smaller parts, until the
+    /// one is found that is refused by itself: that one is given up, and counted. What it wished for
+    /// is wished for again by whoever needs it.
     pub fn on_refusal(&mut self, from: &Sender, now_ms: u64) {
-        let rows = self.open.take().map_or(0, |ask| ask.rows.len());
-        self.lost = self.lost.saturating_add(u64::try_from(rows).unwrap_or(u64::MAX));
+        if let Some(ask) = self.open.take() {
+            if !ask.rows.is_empty() {
+                self.returns.extend(ask.returns);
+            }
+            self.outbox.on_refusal(ask.rows);
+        }
         self.on_failure(from, now_ms);
     }
 
@@ -208,13 +246,7 @@ pub struct Sender {
     pub prices: Option<Knows>,
 }
 
-/// Rows that wait for the service: some minutes of a busy worker, and some ten megabytes.
-const MAX_ROWS: usize = 20_000;
-/// Rows in one ask: some hundred kilobytes, and some hundred milliseconds of the service's time.
-const MAX_ROWS_AT_ONCE: usize = 1_000;
+/// Rows that go with an ask for which a call waits: it should be answered soon.
+const FEW_ROWS: usize = 100;
 /// Wishes in one ask: some ten milliseconds of the service's time, for which others wait.
-const MAX_WANTS_AT_ONCE: usize = 256;
-/// The wait after the first failure.
-const FIRST_WAIT_MS: u64 = 1_000;
-/// The wait doubles so many times less one: to 16 seconds.
-const MAX_DOUBLINGS: u32 = 5;
+const MAX_WANTS_AT_ONCE: usize = 512;

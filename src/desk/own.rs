@@ -143,7 +143,7 @@ impl Tenants {
             !has_record() && !admit(shared, "budgeted", name, MAX_TENANTS).unwrap_or(false);
         let now = timestamp(i64::try_from(now_ms).unwrap_or(i64::MAX));
         let tenant = own.tenant(name, crowded, now);
-        let known = Rc::new(Known { tenant, told_ms: now_ms, crowded });
+        let known = Rc::new(Known { tenant, told_ms: now_ms, crowded, edition: 0 });
         self.crowded = self.crowded.saturating_add(crowded.into());
         // Of a budget that counts by parts, each is opened by the first call that counts in it.
         let budgets = known.tenant.budgets.iter().filter(|budget| budget.per.is_empty());

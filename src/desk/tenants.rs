@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::shared::{NAMESPACE, Shared, Version, hash, update};
+use crate::shared::{NAMESPACE, Shared, Version, count_up, hash, number, update};
 use crate::sync::{Budget, Tenant};
 
 /// A customer, and since when it is known.
@@ -18,6 +18,9 @@ pub struct Known {
     /// Whether it shares its records with other tenants, because there are too many.
     #[serde(skip)]
     pub crowded: bool,
+    /// The edition of the customers in which the service found it.
+    #[serde(default)]
+    pub edition: u64,
 }
 
 impl Known {
@@ -25,6 +28,12 @@ impl Known {
     #[must_use]
     pub const fn ends_ms(&self, budget: &Budget) -> u64 {
         self.told_ms.saturating_add(budget.window.ends_in_ms)
+    }
+
+    /// Whether it is time to ask for it again, while what is known still holds.
+    fn is_aging(&self, edition: u64, now_ms: u64) -> bool {
+        let half_ms = self.tenant.ttl_ms / 2;
+        now_ms >= self.told_ms.saturating_add(half_ms) || self.edition != edition
     }
 
     fn is_fresh(&self, now_ms: u64) -> bool {
@@ -52,33 +61,71 @@ pub enum Standing {
 /// What one worker knows of names.
 #[derive(Debug, Default)]
 pub struct Tenants {
-    known: BTreeMap<String, (Rc<Known>, Version)>,
+    known: BTreeMap<String, Entry>,
     unknown: BTreeMap<String, u64>,
-    /// Names to be asked for.
+    /// Names to be asked for: calls wait.
     asks: BTreeSet<String>,
+    /// Names to be asked for with the next report, before what is known of them is too old.
+    refreshes: BTreeSet<String>,
+    /// Counts the changes of tenants in this process, as far as this worker has seen them.
+    changes: u64,
+    /// The edition of the customers that the service last named.
+    edition: u64,
+}
+
+/// What one worker remembers of what all workers know.
+#[derive(Debug)]
+struct Entry {
+    known: Rc<Known>,
+    version: Version,
+    /// The number of changes at which it was read.
+    changes: u64,
 }
 
 impl Tenants {
     /// What is known of `name`. If nothing is, it is asked for with the next ask, unless another
-    /// worker is about to.
+    /// worker is about to. What is known is asked for again before it is too old: no call waits for
+    /// that.
     pub fn standing(&mut self, shared: &mut impl Shared, name: &str, now_ms: u64) -> Standing {
-        if let Some((known, _)) = self.known.get(name).filter(|(known, _)| known.is_fresh(now_ms)) {
+        let (changes, edition) = (self.changes, self.edition);
+        if let Some(Entry { known, changes: read, .. }) = self.known.get(name)
+            && *read == changes
+            && known.is_fresh(now_ms)
+            && (self.refreshes.contains(name) || !known.is_aging(edition, now_ms))
+        {
             return Standing::Known(Rc::clone(known));
         }
         if self.unknown.get(name).is_some_and(|&until| now_ms < until) {
             return Standing::Unknown;
         }
         if let Some(known) = self.load(shared, name).filter(|known| known.is_fresh(now_ms)) {
+            let room = self.refreshes.len() < MAX_REFRESHES;
+            if known.is_aging(edition, now_ms)
+                && room
+                && claim(shared, name, (now_ms, REFRESH_CLAIM_MS))
+            {
+                self.refreshes.insert(name.to_owned());
+            }
             return Standing::Known(known);
         }
         if self.asks.len() >= MAX_ASKS && !self.asks.contains(name) {
             // A flood of new names waits for nobody.
             return Standing::Unknown;
         }
-        if claim(shared, name, now_ms) {
+        if claim(shared, name, (now_ms, CLAIM_MS)) {
             self.asks.insert(name.to_owned());
         }
         Standing::Asked
+    }
+
+    /// Looks whether tenants have changed, as other workers were told.
+    pub fn look(&mut self, shared: &impl Shared) {
+        self.changes = changes(shared);
+    }
+
+    /// Notes the edition of the customers that an answer was written by.
+    pub const fn on_edition(&mut self, edition: u64) {
+        self.edition = edition;
     }
 
     /// What was last known of `name`, however old, as long as its windows last: for times when the
@@ -94,67 +141,128 @@ impl Tenants {
 
     /// Takes the names to be asked for now.
     pub fn take_asks(&mut self) -> Vec<String> {
-        core::mem::take(&mut self.asks).into_iter().collect()
+        let mut names = core::mem::take(&mut self.asks);
+        names.append(&mut self.refreshes);
+        names.into_iter().collect()
     }
 
-    /// Whether there are names to be asked for.
+    /// Whether there are names to be asked for, for which calls wait.
     #[must_use]
     pub fn has_asks(&self) -> bool {
         !self.asks.is_empty()
     }
 
-    /// Learns what the service says of a name, for all workers.
-    pub fn learn(&mut self, shared: &mut impl Shared, tenant: Tenant, now_ms: u64) {
+    /// Whether there are names to be asked for again.
+    #[must_use]
+    pub fn has_refreshes(&self) -> bool {
+        !self.refreshes.is_empty()
+    }
+
+    /// Learns what the service says of a name, for all workers. Returns what was known before, if
+    /// that was something else.
+    pub fn learn(
+        &mut self,
+        shared: &mut impl Shared,
+        tenant: Tenant,
+        now_ms: u64,
+    ) -> Option<Rc<Known>> {
         let name = tenant.name.clone();
-        let known = Rc::new(Known { tenant, told_ms: now_ms, crowded: false });
+        let old = self.load(shared, &name);
+        let old = old.filter(|old| definition(&old.tenant) != definition(&tenant));
+        let edition = self.edition;
+        let known = Rc::new(Known { tenant, told_ms: now_ms, crowded: false, edition });
         if let Ok(text) = serde_json::to_vec(&*known) {
             // Where too many races are lost, the other workers ask for themselves.
             let _ = update(shared, &key(&name), |_| (Some(text.clone()), ()));
         }
+        self.unknown.remove(&name);
+        if old.is_some() {
+            self.note_change(shared);
+        }
         self.keep(name, known, Version(0));
+        old
     }
 
-    /// Learns that no customer has a name.
-    pub fn learn_unknown(&mut self, name: String, now_ms: u64) {
+    /// Learns that no customer has a name. Returns what was known of it, if it was a customer's.
+    pub fn learn_unknown(
+        &mut self,
+        shared: &mut impl Shared,
+        name: String,
+        now_ms: u64,
+    ) -> Option<Rc<Known>> {
+        let old = self.load(shared, &name);
+        self.known.remove(&name);
+        if old.is_some() {
+            // Only names that were customers' have a key: strangers make none.
+            let _ = update(shared, &key(&name), |_| (Some(Vec::new()), ()));
+            self.note_change(shared);
+        }
         if self.unknown.len() >= MAX_UNKNOWN {
             self.unknown.clear();
         }
         self.unknown.insert(name, now_ms.saturating_add(UNKNOWN_MS));
+        old
+    }
+
+    /// Lets all workers read again what they know, at their next ticks.
+    fn note_change(&mut self, shared: &mut impl Shared) {
+        let counted = count_up(shared, &format!("{NAMESPACE}{CHANGES}"), u64::MAX);
+        // Where the races are lost, others have counted.
+        self.changes = counted.ok().flatten().unwrap_or_else(|| changes(shared));
     }
 
     fn load(&mut self, shared: &impl Shared, name: &str) -> Option<Rc<Known>> {
+        let changes = self.changes;
         let Some((bytes, version)) = shared.load(&key(name)) else {
-            return self.known.get(name).map(|(known, _)| Rc::clone(known));
+            return self.known.get(name).map(|entry| Rc::clone(&entry.known));
         };
-        if let Some((known, at)) = self.known.get(name)
-            && *at == version
+        if let Some(entry) = self.known.get_mut(name)
+            && entry.version == version
         {
-            return Some(Rc::clone(known));
+            entry.changes = changes;
+            return Some(Rc::clone(&entry.known));
         }
-        let known: Rc<Known> = Rc::new(serde_json::from_slice(&bytes).ok()?);
-        self.keep(name.to_owned(), Rc::clone(&known), version);
-        Some(known)
+        let known: Option<Rc<Known>> = serde_json::from_slice(&bytes).ok().map(Rc::new);
+        match &known {
+            Some(known) => self.keep(name.to_owned(), Rc::clone(known), version),
+            // It was a customer's once.
+            None => _ = self.known.remove(name),
+        }
+        known
     }
 
     fn keep(&mut self, name: String, known: Rc<Known>, version: Version) {
         if self.known.len() >= MAX_KNOWN {
             self.known.clear();
         }
-        self.known.insert(name, (known, version));
+        self.known.insert(name, Entry { known, version, changes: self.changes });
     }
+}
+
+/// What of a tenant does not change with time and use.
+fn definition(tenant: &Tenant) -> Tenant {
+    let mut tenant = Tenant { ttl_ms: 0, ..tenant.clone() };
+    for budget in &mut tenant.budgets {
+        (budget.used, budget.window.ends_in_ms) = (0, 0);
+    }
+    tenant
+}
+
+fn changes(shared: &impl Shared) -> u64 {
+    shared.load(&format!("{NAMESPACE}{CHANGES}")).map_or(0, |(count, _)| number(&count))
 }
 
 /// Whether this worker is the one to ask for `name`. What others are asking for stands in a fixed
 /// number of slots: two names in one slot are asked for by whoever comes.
-fn claim(shared: &mut impl Shared, name: &str, now_ms: u64) -> bool {
+fn claim(shared: &mut impl Shared, name: &str, (now_ms, for_ms): (u64, u64)) -> bool {
     let hash = hash(name.as_bytes());
     let slot = format!("{NAMESPACE}asked/{}", hash % SLOTS);
     let claimed = update(shared, &slot, |old| {
         let (other, since) = old.map_or((0, 0), |old| {
             let (name, since) = old.split_at_checked(8).unwrap_or_default();
-            (crate::shared::number(name), crate::shared::number(since))
+            (number(name), number(since))
         });
-        if other == hash && now_ms.saturating_sub(since) < CLAIM_MS {
+        if other == hash && now_ms.saturating_sub(since) < for_ms {
             return (None, false);
         }
         (Some([hash.to_le_bytes(), now_ms.to_le_bytes()].concat()), true)
@@ -172,6 +280,12 @@ const MAX_KNOWN: usize = 10_000;
 const MAX_UNKNOWN: usize = 4_096;
 /// New names that may wait at once for the next ask.
 const MAX_ASKS: usize = 256;
+/// Names that may wait at once for the next report.
+const MAX_REFRESHES: usize = 512;
+/// For how long a name is left to the worker that asks for it again, with its next report.
+const REFRESH_CLAIM_MS: u64 = 4_000;
+/// The key of the number of changes.
+const CHANGES: &str = "changes";
 /// For how long a name is believed to be no customer's.
 const UNKNOWN_MS: u64 = 30_000;
 /// For how long a name is left to the worker that asks for it.

@@ -1,7 +1,9 @@
 use super::*;
 use crate::scope::{Facet, Match};
 use crate::shared::fake::Store;
-use crate::sync::{Action, Answer, Ask, Budget, Grant, Row, Tenant, Tokens, Unit, Window};
+use crate::sync::{
+    Action, Answer, Ask, Budget, Charge, Grant, Return, Row, Tenant, Tokens, Unit, Window,
+};
 
 fn budget(id: &str, action: Action, limit: u64) -> Budget {
     let window = Window { id: 1, name: "month".into(), ends_in_ms: 60_000, ..Window::default() };
@@ -17,7 +19,7 @@ fn tenant(budgets: Vec<Budget>) -> Tenant {
 }
 
 fn known(budgets: Vec<Budget>) -> Known {
-    Known { tenant: tenant(budgets), told_ms: 0, crowded: false }
+    Known { tenant: tenant(budgets), told_ms: 0, crowded: false, edition: 0 }
 }
 
 fn call(tokens: u64) -> Call<'static> {
@@ -28,6 +30,10 @@ fn call(tokens: u64) -> Call<'static> {
 
 fn sender(worker: u64) -> Sender {
     Sender { gateway: "g".into(), node: String::new(), worker, prices: None }
+}
+
+fn alone() -> Cadence {
+    Cadence::of(1, 1_000)
 }
 
 fn tick(now_ms: u64) -> Moment {
@@ -296,19 +302,21 @@ fn calls_are_reported_at_ticks_and_nobody_waits_for_one() {
 #[test]
 fn many_wishes_are_many_asks_and_who_waits_comes_first() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
-    for n in 0..300 {
+    for n in 0..600 {
         desk.book.want(Want { budget: format!("a-{n}"), ..Want::default() });
     }
     desk.book.need(Want { budget: "urgent".into(), need: 5, ..Want::default() });
-    let mut next = || {
-        let ask = desk.book.next(&mut desk.tenants, &sender(1), between(0))?;
+    let mut next = |at| {
+        let ask = desk.book.next(&mut desk.tenants, &sender(1), at)?;
         let answer = Answer { seq: ask.seq, ..Answer::default() };
         desk.book.on_answer(&mut desk.tenants, &mut store, answer, 0);
         Some(ask.wants)
     };
-    let (first, second) = (next().unwrap(), next().unwrap());
-    assert_eq!((first[0].budget.as_str(), first.len() + second.len()), ("urgent", 301));
-    assert_eq!(next(), None);
+    let first = next(between(0)).unwrap();
+    assert_eq!(next(between(0)), None, "the others can wait for the next report");
+    let second = next(tick(0)).unwrap();
+    assert_eq!((first[0].budget.as_str(), first.len() + second.len()), ("urgent", 601));
+    assert_eq!(next(tick(0)), None);
 }
 
 #[test]
@@ -369,7 +377,7 @@ fn a_flood_of_names_costs_nothing_that_lasts() {
     assert!(desk.tenants.take_asks().len() <= 256);
     assert!(store.0.borrow().len() <= 256);
     for n in 0..20_000 {
-        desk.tenants.learn_unknown(format!("forged-{n}"), 0);
+        desk.tenants.learn_unknown(&mut store, format!("forged-{n}"), 0);
     }
     assert_eq!(desk.tenants.standing(&mut store, "forged-19999", 1), Standing::Unknown);
 }
@@ -397,7 +405,7 @@ fn the_lease_of_a_slow_customer_is_filled_up_before_a_call_must_wait() {
             let holds = passed(desk.admit(&mut store, &known, call(1), OnFailure::Allow, now_ms));
             desk.settle(&mut store, holds, &used);
         }
-        desk.tick(&mut store, now_ms);
+        desk.tick(&mut store, alone(), now_ms);
         let Some(ask) = desk.book.next(&mut desk.tenants, &sender(1), tick(now_ms)) else {
             continue;
         };
@@ -423,23 +431,170 @@ fn an_idle_budget_is_given_back_and_then_nothing_is_said() {
     let holds = passed(desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0));
     desk.settle(&mut store, holds, &Used { tokens: 40, ..Used::default() });
     for _ in 0..12 {
-        desk.tick(&mut store, 0);
+        desk.tick(&mut store, alone(), 0);
     }
     let ask = answer(&mut desk, &mut store, &[]);
     assert_eq!(ask.returns[0].amount, 960);
-    desk.tick(&mut store, 0);
+    desk.tick(&mut store, alone(), 0);
     assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), tick(0)), None);
+}
+
+fn charged() -> Row {
+    Row { charges: vec![Charge { amount: 1, ..Charge::default() }], ..Row::default() }
 }
 
 #[test]
 fn rows_beyond_what_can_be_kept_are_counted() {
     let mut desk = Desk::default();
     for _ in 0..20_001 {
-        desk.book.add(Row::default());
+        desk.book.add(charged());
     }
     assert_eq!(desk.book.take_counts(), (1, 0));
     let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
-    assert_eq!((ask.rows.len(), ask.seq), (1_000, 1));
+    assert_eq!((ask.rows.len(), ask.seq), (2_000, 1));
+}
+
+#[test]
+fn a_full_outbox_has_room_for_calls_under_way_but_not_for_what_is_charged_to_nobody() {
+    let mut desk = Desk::default();
+    for _ in 0..15_999 {
+        desk.book.add(Row::default());
+    }
+    assert!(!desk.book.is_full());
+    desk.book.add(Row::default());
+    assert!(desk.book.is_full());
+    desk.book.add(Row::default());
+    desk.book.add(charged());
+    assert_eq!(desk.book.take_counts(), (1, 0));
+}
+
+#[test]
+fn a_worker_whose_number_was_passed_says_its_rows_again_and_gives_back_nothing_twice() {
+    let mut desk = Desk::default();
+    desk.book.add(charged());
+    desk.book.give_back("b".into(), 1, 5);
+    let first = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
+    desk.book.on_stale(7, &sender(1), 0);
+    let again = desk.book.next(&mut desk.tenants, &sender(1), tick(5_000)).unwrap();
+    assert_eq!((again.seq, again.rows == first.rows, again.returns.len()), (8, true, 0));
+    assert_eq!(desk.book.take_counts(), (0, 0));
+}
+
+#[test]
+fn rows_that_are_refused_go_in_parts_until_the_one_that_cannot_be_taken_is_found() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let row = |id: u64| Row { call: crate::sync::Document::new(id.to_string()), ..charged() };
+    (0..50).for_each(|id| desk.book.add(row(id)));
+    let (mut heard, mut now_ms) = (Vec::new(), 0);
+    while let Some(ask) = desk.book.next(&mut desk.tenants, &sender(1), tick(now_ms)) {
+        if ask.rows.contains(&row(17)) {
+            desk.book.on_refusal(&sender(1), now_ms);
+        } else {
+            heard.extend(ask.rows);
+            let answer = Answer { seq: ask.seq, ..Answer::default() };
+            desk.book.on_answer(&mut desk.tenants, &mut store, answer, now_ms);
+        }
+        now_ms += 20_000;
+    }
+    assert_eq!(heard.len(), 49);
+    assert_eq!(desk.book.take_counts(), (1, 0));
+}
+
+#[test]
+fn what_is_known_is_asked_for_again_before_a_call_must_wait_for_it() {
+    let mut store = Store::default();
+    let (mut one, mut two) = (Desk::default(), Desk::default());
+    one.tenants.learn(&mut store, tenant(Vec::new()), 0);
+    let mut knows = |desk: &mut Desk, now_ms| {
+        matches!(desk.tenants.standing(&mut store, "acme", now_ms), Standing::Known(_))
+    };
+    assert!(knows(&mut one, 14_999) && !one.tenants.has_refreshes());
+    assert!(knows(&mut one, 15_000) && one.tenants.has_refreshes() && !one.tenants.has_asks());
+    assert!(knows(&mut two, 15_001) && !two.tenants.has_refreshes(), "one of them is enough");
+    assert_eq!(one.book.next(&mut one.tenants, &sender(1), between(15_001)), None, "no hurry");
+    let ask = one.book.next(&mut one.tenants, &sender(1), tick(15_001)).unwrap();
+    assert_eq!(ask.tenants, ["acme"]);
+    let told = tenant(Vec::new());
+    let answer = Answer { seq: ask.seq, edition: 9, tenants: vec![told], ..Answer::default() };
+    one.book.on_answer(&mut one.tenants, &mut store, answer, 15_100);
+    let mut knows = |desk: &mut Desk, now_ms| {
+        matches!(desk.tenants.standing(&mut store, "acme", now_ms), Standing::Known(_))
+    };
+    assert!(knows(&mut one, 30_099) && !one.tenants.has_refreshes());
+    one.tenants.on_edition(10);
+    assert!(knows(&mut one, 30_099) && one.tenants.has_refreshes(), "customers have changed");
+}
+
+/// A desk that has 900 of a budget of 1,000 and a call of 100 under way on it, and what it gives
+/// back once the service says this of its customer, or that it is none.
+fn recalled(said: Option<Tenant>) -> (Desk, Store, Vec<Return>) {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let before = tenant(vec![budget("b", refuse(), 1_000)]);
+    desk.tenants.learn(&mut store, before.clone(), 0);
+    let known = Known { tenant: before, told_ms: 0, crowded: false, edition: 0 };
+    let _ = desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0);
+    answer(&mut desk, &mut store, &[("b", 1_000, 0)]);
+    let _ = desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0);
+    desk.book.add(charged());
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(0)).unwrap();
+    let unknown = if said.is_none() { vec!["acme".to_owned()] } else { Vec::new() };
+    let tenants = said.into_iter().collect();
+    let answer = Answer { seq: ask.seq, tenants, unknown, ..Answer::default() };
+    desk.book.on_answer(&mut desk.tenants, &mut store, answer, 0);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(0));
+    (desk, store, ask.map_or_else(Vec::new, |ask| ask.returns))
+}
+
+#[test]
+fn what_is_lent_is_called_back_when_a_customer_may_have_less() {
+    let lower = tenant(vec![budget("b", refuse(), 500)]);
+    let other = tenant(vec![budget("c", refuse(), 1_000)]);
+    let suspended = Tenant { suspended: true, ..tenant(vec![budget("b", refuse(), 1_000)]) };
+    for said in [Some(lower), Some(other), Some(suspended), None] {
+        let (mut desk, mut store, returns) = recalled(said.clone());
+        assert_eq!(returns.len(), 1, "{said:?}");
+        assert_eq!(returns[0].amount, 900, "what no call holds goes back at once");
+        match (said, desk.tenants.standing(&mut store, "acme", 1)) {
+            (Some(said), Standing::Known(known)) => assert_eq!(known.tenant, said),
+            (None, Standing::Unknown) => {}
+            (said, standing) => panic!("{said:?}: {standing:?}"),
+        }
+    }
+    let higher = tenant(vec![budget("b", refuse(), 2_000)]);
+    assert_eq!(recalled(Some(higher)).2, []);
+}
+
+#[test]
+fn other_workers_hear_of_a_change_at_their_next_tick() {
+    let mut store = Store::default();
+    let (mut one, mut two) = (Desk::default(), Desk::default());
+    one.tenants.learn(&mut store, tenant(Vec::new()), 0);
+    let Standing::Known(_) = two.tenants.standing(&mut store, "acme", 1) else { panic!() };
+    let suspended = Tenant { suspended: true, ..tenant(Vec::new()) };
+    one.tenants.learn(&mut store, suspended, 2);
+    two.tick(&mut store, alone(), 3);
+    let Standing::Known(known) = two.tenants.standing(&mut store, "acme", 3) else { panic!() };
+    assert!(known.tenant.suspended);
+    one.tenants.learn_unknown(&mut store, "acme".into(), 4);
+    two.tick(&mut store, alone(), 5);
+    assert_eq!(two.tenants.standing(&mut store, "acme", 5), Standing::Asked);
+    assert_eq!(one.tenants.standing(&mut store, "acme", 5), Standing::Unknown);
+}
+
+#[test]
+fn one_worker_asks_for_more_of_a_lease_that_both_use() {
+    let (mut store, both) = (Store::default(), Cadence::of(2, 1_000));
+    let (mut one, mut two) = (Desk::default(), Desk::default());
+    let known = known(vec![budget("b", refuse(), 1_000_000)]);
+    let _ = one.admit(&mut store, &known, call(100), OnFailure::Allow, 0);
+    answer(&mut one, &mut store, &[("b", 400, 900_000)]);
+    for desk in [&mut one, &mut two] {
+        passed(desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0));
+        desk.tick(&mut store, both, 1_000);
+    }
+    let ask = one.book.next(&mut one.tenants, &sender(0), tick(1_000)).unwrap();
+    assert_eq!(ask.wants.len(), 1);
+    assert_eq!(two.book.next(&mut two.tenants, &sender(1), tick(1_000)), None);
 }
 
 /// Budgets of the configuration, with UTC days.

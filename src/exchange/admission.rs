@@ -48,6 +48,10 @@ impl Exchange {
         let Teller { desk, shared, now_ms } = teller;
         let gate = Rc::clone(&self.gate);
         let config = &gate.config;
+        if desk.book.is_full() && config.on_failure() == OnFailure::Refuse {
+            // There would be no room to write down what it cost.
+            return self.refuse_for(unavailable());
+        }
         let name = match (self.who.tenant.get(), &config.anonymous) {
             (Some(name), _) | (None, Anonymous::Tenant(name)) => name.clone(),
             (None, Anonymous::Refuse) => return Step::Continue,

@@ -30,8 +30,14 @@ pub(super) fn send(root: u32, is_tick: bool) {
 pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
     let Some(gate) = Vm::enter(|vm| vm.gate(root)).flatten() else { return };
     let heard = if headers > 0 { read(size) } else { Heard::Nothing };
-    if heard == Heard::Refused {
-        abi::log(Level::Error, "tollgate: the quota service refuses what it is told");
+    match heard {
+        Heard::Refused => {
+            abi::log(Level::Error, "tollgate: the quota service refuses what it is told");
+        }
+        Heard::Stale(_) => {
+            abi::log(Level::Warn, "tollgate: the quota service has heard another under our number");
+        }
+        Heard::Answer(_) | Heard::Nothing => {}
     }
     Vm::enter(|vm| vm.answered(&gate, token, heard));
     wake(root);
@@ -43,6 +49,8 @@ pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
 pub(super) enum Heard {
     /// An answer.
     Answer(Box<Answer>),
+    /// That another ask was heard under its number or a later one, and the last of them.
+    Stale(u64),
     /// That it will never be taken: the same ask would be refused again.
     Refused,
     /// Nothing that can be read: the ask is sent again.
@@ -51,16 +59,27 @@ pub(super) enum Heard {
 
 fn read(size: usize) -> Heard {
     let status = abi::header(Headers::Call, ":status").unwrap_or_default();
+    let body = || abi::body(Buffer::Call, 0, size).unwrap_or_default();
     match status.text() {
         "200" => {}
-        "400" | "409" | "413" | "422" => return Heard::Refused,
+        "409" => return stale(body().as_slice()),
+        "400" | "413" | "422" => return Heard::Refused,
         _ => return Heard::Nothing,
     }
-    let body = abi::body(Buffer::Call, 0, size).unwrap_or_default();
+    let body = body();
     match serde_json::from_slice(body.as_slice()) {
         Ok(answer @ Answer { v: VERSION, .. }) => Heard::Answer(Box::new(answer)),
         Ok(_) | Err(_) => Heard::Nothing,
     }
+}
+
+/// What a conflict says. One that is not the service's own says nothing.
+fn stale(body: &[u8]) -> Heard {
+    #[derive(serde::Deserialize)]
+    struct Stale {
+        seq: u64,
+    }
+    serde_json::from_slice(body).map_or(Heard::Nothing, |Stale { seq }| Heard::Stale(seq))
 }
 
 /// Looks after leases and rows, and after calls that wait for what another worker asks for.
@@ -75,11 +94,11 @@ pub(super) fn on_tick(root: u32) {
     }
     let every_ms = gate.config.service.as_ref().map_or(LOCAL_TICK_MS, |service| service.sync_ms);
     let now_ms = abi::now() / NANOS_PER_MILLI;
-    if Vm::enter(|vm| vm.is_due(&gate, every_ms, now_ms)).unwrap_or(false) {
-        Vm::enter(|vm| vm.tell(&gate, |teller| teller.desk.tick(teller.shared, teller.now_ms)));
+    let looked = Vm::enter(|vm| vm.look_after(&gate, every_ms, now_ms)).flatten();
+    if let Some(is_report) = looked {
         Vm::enter(|vm| vm.count_notes(&gate));
         Vm::enter(|vm| vm.look_for_prices(&gate));
-        send(root, true);
+        send(root, is_report);
     }
 }
 

@@ -10,7 +10,7 @@ use super::service::Heard;
 use super::stream::Stream;
 use crate::coding::Pool;
 use crate::config::Config;
-use crate::desk::{Desk, Moment, Sender};
+use crate::desk::{Cadence, Desk, Moment, Sender};
 use crate::exchange::Teller;
 use crate::gate::Gate;
 use crate::metrics::{Admitted, CROWDED, Move, PRICES_REFUSED, ROWS_LOST, UNHELD, UNLEASED, moves};
@@ -60,6 +60,7 @@ struct Office {
     /// The call to the service that is under way, and since when.
     under_way: Option<(u32, u64)>,
     ticked_ms: u64,
+    ticks: u64,
 }
 
 thread_local! {
@@ -250,9 +251,11 @@ impl Vm {
         }
     }
 
-    /// Whether it is time again to look after leases and to report calls. An ask whose answer
-    /// Envoy has lost, with the configuration that sent it, is given up.
-    pub(super) fn is_due(&mut self, gate: &Gate, every_ms: u32, now_ms: u64) -> bool {
+    /// Looks after leases if it is time again, and tells whether it is time to report calls too. An
+    /// ask whose answer Envoy has lost, with the configuration that sent it, is given up.
+    pub(super) fn look_after(&mut self, gate: &Gate, every_ms: u32, now_ms: u64) -> Option<bool> {
+        // Envoy's main thread has a VM too, which no call comes to: it is no worker.
+        self.reporter.as_ref()?;
         let from = self.sender();
         let lost_ms = u64::from(ASK_MS).saturating_add(GRACE_MS);
         let office = self.office(gate);
@@ -260,11 +263,16 @@ impl Vm {
             office.under_way = None;
             office.desk.book.on_failure(&from, now_ms);
         }
-        let due = now_ms.saturating_sub(office.ticked_ms) >= u64::from(every_ms);
-        if due {
-            office.ticked_ms = now_ms;
+        if now_ms.saturating_sub(office.ticked_ms) < u64::from(every_ms) {
+            return None;
         }
-        due
+        office.ticked_ms = now_ms;
+        office.ticks = office.ticks.wrapping_add(1);
+        let mut shared = SharedData;
+        let workers = shared.load(&worker_count()).map_or(1, |(count, _)| number(&count));
+        let cadence = Cadence::of(workers, every_ms);
+        office.desk.tick(&mut shared, cadence, now_ms);
+        Some(cadence.is_report(from.worker, office.ticks))
     }
 
     /// The next ask to the service, if one is due; `sent` then says under which token it went.
@@ -306,6 +314,7 @@ impl Vm {
                     self.receive_prices(gate, &edition, now_ms);
                 }
             }
+            Heard::Stale(last) => book.on_stale(last, &from, now_ms),
             Heard::Refused => book.on_refusal(&from, now_ms),
             Heard::Nothing => book.on_failure(&from, now_ms),
         }
@@ -402,9 +411,14 @@ impl Reporter {
             Err(_) => shared.load(&incarnation).map_or(mine, |(value, _)| number(&value)),
         };
         // Without a number of its own, a worker takes one from the clock.
-        let worker = count_up(&mut shared, &key("workers"), u64::MAX).ok().flatten();
+        let worker = count_up(&mut shared, &worker_count(), u64::MAX).ok().flatten();
         Self { gateway, worker: worker.unwrap_or_else(abi::now) }
     }
+}
+
+/// The key of the number of workers that this process has had.
+fn worker_count() -> String {
+    format!("{NAMESPACE}workers")
 }
 
 /// Envoy's name for itself.

@@ -24,6 +24,8 @@ pub struct Lease {
     pub limit: u64,
     /// What the service last said was used.
     pub spent: u64,
+    /// When a worker last took it on itself to ask for more.
+    pub asked_ms: u64,
 }
 
 /// A draw from a lease came to nothing.
@@ -54,13 +56,15 @@ impl Lease {
             drawn_ms: next()?,
             limit: next()?,
             spent: next()?,
+            asked_ms: next()?,
         })
     }
 
     fn write(&self) -> Vec<u8> {
-        let Self { window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent } =
-            *self;
-        let numbers = [window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent];
+        let Self { window, available, debt, until_ms, left, told_ms, .. } = *self;
+        let Self { drawn_ms, limit, spent, asked_ms, .. } = *self;
+        let numbers =
+            [window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent, asked_ms];
         [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
     }
 
@@ -157,6 +161,7 @@ pub fn lend(
         lease.back(loan.window, loan.amount);
         lease.until_ms = lease.until_ms.max(loan.until_ms);
         (lease.left, lease.spent, lease.told_ms) = (loan.left, loan.used, now_ms);
+        lease.asked_ms = 0;
         // A loan for a window before the lease's is late: that window is over.
         let keep = loan.window >= old.window;
         (keep.then(|| lease.write()), ())
@@ -186,6 +191,20 @@ pub fn open(
         };
         ((old != Some(lease)).then(|| lease.write()), ())
     })
+}
+
+/// Whether this worker is the one to ask for more of a lease: no other has taken that on itself a
+/// moment ago.
+pub fn claim(shared: &mut impl Shared, budget: &str, window: u64, now_ms: u64) -> bool {
+    let claimed = update(shared, &key(budget), |old| match old.and_then(Lease::read) {
+        Some(mut lease) if lease.window == window => {
+            let free = now_ms.saturating_sub(lease.asked_ms) >= CLAIM_MS || lease.asked_ms == 0;
+            lease.asked_ms = now_ms.max(1);
+            (free.then(|| lease.write()), free)
+        }
+        _ => (None, false),
+    });
+    claimed.unwrap_or(false)
 }
 
 /// Takes all that no worker has drawn, to be given back to the service, unless one has drawn since
@@ -280,11 +299,13 @@ fn key(budget: &str) -> String {
 }
 
 /// The first byte of a lease's record.
-const LAYOUT: u8 = 3;
+const LAYOUT: u8 = 4;
 /// Milliseconds of a second, in which windows are counted.
 const MS: u64 = 1_000;
 /// A worker draws ahead at most this part of what is left, so that others find something too; a lease
 /// that has not so many holds is short.
 pub(super) const PLENTY: u64 = 8;
+/// For how long the asking for more is left to the worker that said it would.
+const CLAIM_MS: u64 = 5_000;
 /// For how long "nothing left" is believed: what others give back may have made room since.
 const RECHECK_MS: u64 = 1_000;

@@ -118,7 +118,7 @@ fn an_idle_worker_lets_go_of_everything() {
     while let activity @ [_, ..] = &*slices.tick(&mut store) {
         last = activity.to_vec();
     }
-    assert!(last[0].idle);
+    assert_eq!(last[0].idle, IDLE_TICKS);
     assert_eq!(available(&store), 1_000);
     assert_eq!(drain(&mut store, "b", 1, 0), Ok(1_000));
     assert_eq!(drain(&mut store, "b", 1, 0), Ok(0));

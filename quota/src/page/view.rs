@@ -9,6 +9,8 @@ use jiff::{Timestamp, ZonedDateTime};
 use serde::Serialize;
 
 use super::chart::{Chart, Mark};
+
+use crate::reload;
 use crate::report::account::Outcome;
 use crate::report::calendar::Days;
 use crate::report::costs::Sums;
@@ -409,6 +411,14 @@ pub(crate) fn facts(outcomes: &[Outcome], all: &Outcome, config: &Config) -> Vec
             title: "Refused calls",
             figure: grouped(sums.refused.into()),
             note: "Stopped at a limit before they cost anything".to_owned(),
+            bad: false,
+        },
+        Fact {
+            title: "A change is in force after",
+            figure: format!("{} s", reload::IN_FORCE.as_secs()),
+            note: "At most: then a suspended customer, or one with a lower limit, spends no more at any \
+                   gateway in use, and what was lent to it is back"
+                .to_owned(),
             bad: false,
         },
         Fact {

@@ -51,7 +51,8 @@ impl Hearing<'_> {
         let grants = self.ask.wants.iter().map(|want| self.grant(&mut lending, want)).collect();
         let lease_ms = self.state.terms.admit_ms.saturating_add(self.state.terms.settle_ms);
         lending.save(tx, self.now.as_millisecond().saturating_add(column(lease_ms))).await?;
-        let answer = Answer { v: VERSION, seq: self.ask.seq, grants, ..Answer::default() };
+        let (seq, edition) = (self.ask.seq, self.book.edition);
+        let answer = Answer { v: VERSION, seq, edition, grants, ..Answer::default() };
         self.look_up(tx, news, answer).await
     }
 
