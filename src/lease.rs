@@ -143,6 +143,8 @@ impl Pool {
 const SHARE: u64 = 4;
 
 #[cfg(test)]
+mod protocol;
+#[cfg(test)]
 mod schedule;
 #[cfg(test)]
 mod tests;

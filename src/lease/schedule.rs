@@ -23,17 +23,21 @@ fn thousands_of_borrowers_never_take_more_than_there_is() {
 }
 
 /// Numbers that look random and are the same in every run.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % bound
     }
 
-    fn one_in(&mut self, sides: u64) -> bool {
+    pub(super) fn one_in(&mut self, sides: u64) -> bool {
         self.below(sides) == 0
     }
 }
@@ -85,7 +89,7 @@ impl World {
     fn new(seed: u64, borrowers: u64, limit: u64) -> Self {
         let borrower = |id| Borrower { id, ..Borrower::default() };
         Self {
-            dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+            dice: Dice::new(seed),
             now: 0,
             pool: Pool { limit, ..Pool::default() },
             heard: BTreeMap::new(),
