@@ -85,6 +85,7 @@ class Quota:
         self.config = self.directory / "customers.yaml"
         self.database = self.directory / "tollgate.db"
         self._server = server
+        self.ready_in = READY_IN
         self.now = now
         """What time it is for the service when it starts, in RFC 3339, instead of now."""
         self.port, self.admin_port = (port or free_port() for port in ports)
@@ -159,12 +160,12 @@ class Quota:
                 # Python ignores SIGXFSZ, and so shall the service: a full disk is an error to it.
                 restore_signals=False,
             )
-        until = time.monotonic() + READY_IN
+        until = time.monotonic() + self.ready_in
         while not self._is_ready():
             if self._process.poll() is not None:
                 raise QuotaFailed(f"the quota service ended with {self._process.returncode}:\n{self.log()}")
             if time.monotonic() > until:
-                raise QuotaFailed(f"the quota service is not ready after {READY_IN:.0f} s:\n{self.log()}")
+                raise QuotaFailed(f"the quota service is not ready in {self.ready_in:.0f} s:\n{self.log()}")
             time.sleep(0.02)
 
     def kill(self) -> None:

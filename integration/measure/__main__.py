@@ -1,7 +1,9 @@
 """Measures budgets: what the check adds, how often Envoys ask the quota service, what is spent
-beyond a limit, what forged names cost. Prints Markdown:
+beyond a limit, what forged names cost, what the service takes, what many customers cost. Prints
+Markdown:
 
-    python -m integration.measure [check callouts overspend forged] [--envoys 1 4] [--names 100000]
+    python -m integration.measure [check callouts overspend forged throughput tenants]
+        [--envoys 1 4] [--names 100000] [--customers 1 1000 100000 1000000]
 """
 
 from __future__ import annotations
@@ -17,12 +19,15 @@ from .check import latency
 from .fleet import WORKERS
 from .forged import forged
 from .overspend import overspend
+from .service import tenants, throughput
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "check": lambda _: iter([latency()]),
     "callouts": lambda _: iter([steady()]),
     "overspend": lambda options: map(overspend, options.envoys),
     "forged": lambda options: iter([forged(options.names)]),
+    "throughput": lambda _: throughput(),
+    "tenants": lambda options: tenants(options.customers),
 }
 
 
@@ -32,6 +37,9 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; else all")
     parser.add_argument("--envoys", type=int, nargs="+", default=[1, 4], help="how many spend at once")
     parser.add_argument("--names", type=int, default=100_000, help="forged ones")
+    parser.add_argument(
+        "--customers", type=int, nargs="+", default=[1, 1_000, 100_000, 1_000_000], help="of the service"
+    )
     options = parser.parse_args()
     if unknown := set(options.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(unknown)}")

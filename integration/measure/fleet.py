@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..bootstrap import Route, Setup
 from ..envoy import total
 from ..measured import Measured
+from ..postgres import Postgres
 from ..quota import Quota
 
 MODEL = "gpt-4o-mini-2024-07-18"
@@ -23,6 +24,8 @@ class Fleet:
 
     envoys: list[Measured]
     quota: Quota
+    others: list[Quota] = field(default_factory=list)
+    """Further replicas of the service, on the same database."""
 
     @property
     def ports(self) -> list[int]:
@@ -31,7 +34,8 @@ class Fleet:
 
     def asks(self) -> int:
         """Callouts that have come to the service, whatever became of them."""
-        return int(total(self.quota.metrics(), "tollgate_quota_syncs_total"))
+        replicas = [self.quota, *self.others]
+        return int(sum(total(quota.metrics(), "tollgate_quota_syncs_total") for quota in replicas))
 
     def lost(self) -> int:
         """Calls that the Envoys could not keep until the service had taken them."""
@@ -47,22 +51,33 @@ class Fleet:
 
 @contextmanager
 def fleet(
-    upstream: int, customers: dict[str, Any], envoys: int = 1, *, hold: bool = False, **service: Any
+    upstream: int,
+    customers: dict[str, Any],
+    envoys: int = 1,
+    *,
+    hold: bool = False,
+    replicas: int = 1,
+    **service: Any,
 ) -> Iterator[Fleet]:
-    """Starts them. `upstream` is a port; with `hold` it sees no headers before the decision."""
+    """Starts them. `upstream` is a port; with `hold` it sees no headers before the decision. One
+    replica of the service is on SQLite, more are on PostgreSQL."""
     with ExitStack() as stack:
-        quota = stack.enter_context(Quota(customers, options=("--quiet",)))
-        plugin = {**quota.plugin(**service), "hold_headers": hold}
-        running = [stack.enter_context(gateway(upstream, plugin, quota)) for _ in range(envoys)]
-        yield Fleet(running, quota)
+        server = stack.enter_context(Postgres()) if replicas > 1 else None
+        quotas = [
+            stack.enter_context(Quota(customers, options=("--quiet",), server=server))
+            for _ in range(replicas)
+        ]
+        plugin = {**quotas[0].plugin(**service), "hold_headers": hold}
+        running = [stack.enter_context(gateway(upstream, plugin, *quotas)) for _ in range(envoys)]
+        yield Fleet(running, quotas[0], quotas[1:])
         for envoy in running:
             if lost := envoy.lost_vms():
                 raise SystemExit(f"a worker lost its VM: {lost}")
 
 
-def gateway(upstream: int, plugin: dict[str, Any], quota: Quota) -> Measured:
+def gateway(upstream: int, plugin: dict[str, Any], *quotas: Quota) -> Measured:
     """An Envoy with the filter, not started yet."""
-    upstreams = {"openai": upstream, "quota": quota.port}
+    upstreams = {"openai": upstream, "quota": [quota.port for quota in quotas]}
     return Measured(Setup(upstreams=upstreams, plugin=plugin, workers=WORKERS), log=False)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..measured import table, tell
+from ..postgres import installed
 from ..storm import ASKED, request, storm
 from ..upstream import Request, Response, Upstream
 from .fleet import Fleet, answer, budget, customers, fleet
@@ -74,12 +75,18 @@ def overspend(envoys: int) -> str:
         for case in cases(envoys):
             tell(f"overspend, {envoys} Envoys, {case.label}, {case.parallel} at once")
             plan = customers(1, budget(**case.limit))
-            with fleet(upstream.port, plan, envoys, timeout_ms=2_000, on_failure="refuse") as ours:
+            options = {"timeout_ms": 2_000, "on_failure": "refuse", "replicas": _replicas(envoys)}
+            with fleet(upstream.port, plan, envoys, **options) as ours:
                 model.begin(case.longest)
                 rows.append(_row(case, ours, model))
             upstream.requests.clear()
     plural = "one Envoy" if envoys == 1 else f"{envoys} Envoys"
     return f"### Overspend, {plural}\n\n{table(rows)}\n"
+
+
+def _replicas(envoys: int) -> int:
+    """Several Envoys have two replicas of the service to ask, where there is a PostgreSQL."""
+    return 2 if envoys > 1 and installed() is not None else 1
 
 
 def _row(case: Case, ours: Fleet, model: Model) -> list[str]:

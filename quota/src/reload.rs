@@ -1,18 +1,19 @@
 //! `customers.yaml`, read at the start and again whenever it changes.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use jiff::Timestamp;
 use sqlx::Row as _;
 use tollgate::desk::FRESH_MS;
 
 use crate::{
     customers::{Book, Fault},
     state::{Shared, State},
+    statement::Statement,
     store::{StoreError, Tx, column},
 };
 
@@ -76,39 +77,45 @@ pub async fn remember(state: &State, book: &Book) -> Result<(), StoreError> {
          ON CONFLICT (name) DO UPDATE SET value = setting.value",
     );
     one_by_one.execute(&mut *tx).await?;
-    for customer in book.customers.values() {
-        let plan = book.plan_of(customer, now).map_or("", |plan| &plan.name);
-        let revenue = column(book.revenue_of(customer, now).nanos());
-        stand(&mut tx, &customer.id, plan, revenue, now).await?;
+    let last = last(&mut tx).await?;
+    let stands = book.customers.values().filter_map(|customer| {
+        let plan = book.plan_of(customer, now).map_or("", |plan| plan.name.as_str());
+        let stand = (plan, column(book.revenue_of(customer, now).nanos()));
+        let since_ms = match last.get(&customer.id) {
+            None => 0,
+            Some((plan, revenue)) if stand == (plan.as_str(), *revenue) => return None,
+            Some(_) => now.as_millisecond(),
+        };
+        Some((customer.id.as_str(), since_ms, stand))
+    });
+    let stands: Vec<_> = stands.collect();
+    for some in stands.chunks(BATCH) {
+        stand(&mut tx, some).await?;
     }
     tx.commit().await
 }
 
-async fn stand(
-    tx: &mut Tx,
-    customer: &str,
-    plan: &str,
-    revenue: i64,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let last = sqlx::query(
-        "SELECT plan, revenue FROM standing WHERE customer = $1 ORDER BY since_ms DESC LIMIT 1",
+/// The plan of each customer and what it pays, as they were last written down.
+async fn last(tx: &mut Tx) -> Result<BTreeMap<String, (String, i64)>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT customer, plan, revenue FROM standing AS s WHERE since_ms = \
+         (SELECT MAX(since_ms) FROM standing WHERE customer = s.customer)",
     );
-    let last = last.bind(customer).fetch_optional(&mut **tx).await?;
-    let since_ms = match &last {
-        None => 0,
-        Some(row) if row.try_get::<&str, _>(0)? == plan && row.try_get::<i64, _>(1)? == revenue => {
-            return Ok(());
-        }
-        Some(_) => now.as_millisecond(),
-    };
-    let upsert = sqlx::query(
-        "INSERT INTO standing (customer, since_ms, plan, revenue) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (customer, since_ms) DO UPDATE SET plan = excluded.plan, \
+    let rows = rows.fetch_all(&mut **tx).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?)))).collect()
+}
+
+/// Writes down since when these customers have which plan and pay how much.
+async fn stand(tx: &mut Tx, stands: &[(&str, i64, (&str, i64))]) -> Result<(), StoreError> {
+    let mut upsert = Statement::new("INSERT INTO standing (customer, since_ms, plan, revenue) ");
+    upsert.rows(stands, |row, (customer, since_ms, (plan, revenue))| {
+        row.bind(*customer).bind(*since_ms).bind(*plan).bind(*revenue);
+    });
+    upsert.push(
+        " ON CONFLICT (customer, since_ms) DO UPDATE SET plan = excluded.plan, \
          revenue = excluded.revenue",
     );
-    let upsert = upsert.bind(customer).bind(since_ms).bind(plan).bind(revenue);
-    upsert.execute(&mut **tx).await.map(drop)
+    upsert.query().execute(&mut **tx).await.map(drop)
 }
 
 /// The text of the file, or why there is none.
@@ -128,3 +135,5 @@ fn text(path: &Path) -> Result<String, Vec<Fault>> {
 pub const IN_FORCE: Duration = Duration::from_millis(1_000 + 2 * FRESH_MS + 1_000);
 /// How long a change may go unseen.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Rows of one statement: with four columns, far below the 32,766 parameters that SQLite takes.
+const BATCH: usize = 1_000;
