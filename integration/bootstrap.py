@@ -22,7 +22,7 @@ LOCALHOST = "127.0.0.1"
 FIELDS = (
     "call_id tenant feature user provider api request_model model stream input_tokens "
     "cache_read_tokens cache_write_tokens output_tokens reasoning_tokens cost_nano_usd cost_usd "
-    "provider_cost_nano_usd price_version usage decision budget ttft_ms attempts call"
+    "provider_cost_nano_usd price_version usage decision budget hold ttft_ms attempts call"
 ).split()
 
 TYPES = "type.googleapis.com/envoy.extensions"

@@ -22,11 +22,16 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What a request may take: its prompt by its bytes, its answer by the most it asks for.
+    /// What a request takes whose answers have so many tokens each.
     #[must_use]
-    pub fn of(basis: &Basis<'_>, tariff: Option<Tariff<'_>>, at: u64) -> Self {
+    pub fn with_output(
+        basis: &Basis<'_>,
+        tariff: Option<Tariff<'_>>,
+        at: u64,
+        output: u64,
+    ) -> Self {
         let window = tariff.and_then(|tariff| tariff.context_window());
-        let usage = basis.expected(window);
+        let usage = basis.expected_with(window, output);
         let terms = Terms { at, ..Terms::default() };
         let cost = tariff.and_then(|tariff| tariff.cost(&usage, &terms));
         Self {
@@ -51,6 +56,47 @@ impl Expected {
             },
             Unit::Requests | Unit::Units => 1,
         }
+    }
+}
+
+/// What a call may take, by how long its answer becomes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// With the longest answer.
+    pub most: Expected,
+    /// With none.
+    pub least: Expected,
+    /// The tokens of the longest one.
+    pub output: u64,
+}
+
+impl Demand {
+    /// What a request may take: its prompt by its bytes, its answer by the most it asks for.
+    #[must_use]
+    pub fn expected(basis: &Basis<'_>, tariff: Option<Tariff<'_>>, at: u64) -> Self {
+        let output = basis.longest();
+        let of = |output| Expected::with_output(basis, tariff, at, output);
+        Self { most: of(output), least: of(0), output }
+    }
+
+    /// How much of a budget that counts `measure` the call must hold, if its answer is cut down to `output`.
+    #[must_use]
+    pub fn hold(&self, measure: Measure, output: Option<u64>) -> u64 {
+        let (least, most) = (self.least.hold(measure), self.most.hold(measure));
+        let Some(output) = output.filter(|&output| output < self.output) else { return most };
+        let more = u128::from(most.saturating_sub(least)).saturating_mul(output.into());
+        let more = more.div_ceil(u128::from(self.output).max(1));
+        least.saturating_add(u64::try_from(more).unwrap_or(u64::MAX))
+    }
+
+    /// The longest answer that `amount` of a budget that counts `measure` is enough for.
+    #[must_use]
+    pub fn affords(&self, measure: Measure, amount: u64) -> Option<u64> {
+        let (least, most) = (self.least.hold(measure), self.most.hold(measure));
+        let over = u128::from(amount.checked_sub(least)?);
+        let by = u128::from(most.saturating_sub(least));
+        let output = over.saturating_mul(self.output.into()).checked_div(by);
+        Some(output.and_then(|o| u64::try_from(o).ok()).unwrap_or(u64::MAX).min(self.output))
     }
 }
 
@@ -129,6 +175,12 @@ impl Used {
 pub fn applies(budget: &Budget, scope: &Scope<'_>) -> bool {
     let own = budget.feature.as_deref();
     own.is_none_or(|own| Some(own) == scope.feature) && budget.matches.has(scope)
+}
+
+/// Whether calls must be refused rather than overspend a budget: its limit is a promise.
+#[must_use]
+pub const fn is_firm(budget: &Budget) -> bool {
+    budget.is_firm() && matches!(budget.action, Action::Refuse { .. }) && !budget.shadow
 }
 
 /// Whether so much of the budget is used that a call is passed with a warning.

@@ -8,27 +8,32 @@
 mod backoff;
 mod book;
 mod cadence;
+mod growth;
 mod outbox;
 mod own;
 mod parts;
+mod room;
 mod tenants;
 mod upkeep;
 
 pub use book::{Book, Moment, Sender};
 pub use cadence::{Cadence, FRESH_MS};
+pub use growth::Grown;
 pub use own::Own;
+pub use room::Room;
 pub use tenants::{Known, Standing, Tenants};
 
 use std::rc::Rc;
 
-use crate::budget::{self, Consequence, Expected, Used};
+use crate::budget::{self, Consequence, Demand, Used};
 use crate::calendar::NEVER;
 use crate::config::OnFailure;
 use crate::estimate::Learned;
 use crate::scope::Scope;
 use crate::shared::Shared;
 use crate::slice::{self, Short, Slices};
-use crate::sync::{Budget, Charge, Measure, Want};
+use crate::sync::{Answer, Budget, Charge, Measure, Unit, Want};
+use crate::worst::Unbounded;
 
 /// What a call has been given of one budget. It is settled exactly once.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +43,24 @@ pub struct Hold {
     measure: Measure,
     /// How much is held; `None` where the call passed without.
     held: Option<u64>,
+    /// Whether that is the most that the call can take.
+    firm: bool,
+    /// Whether a stream is ended when it has used that up and no more can be had.
+    end: bool,
+}
+
+impl Hold {
+    /// Whether the call can use no more than it holds.
+    #[must_use]
+    pub const fn is_firm(&self) -> bool {
+        self.firm && self.held.is_some()
+    }
+
+    /// How many nano-dollars are held, if it is those.
+    #[must_use]
+    pub fn dollars(&self) -> Option<u64> {
+        self.held.filter(|_| self.measure.unit == Unit::Usd)
+    }
 }
 
 /// What is decided about a call.
@@ -47,6 +70,10 @@ pub enum Verdict {
     Pass(Vec<Hold>, Option<Mark>),
     /// It passes on another model, for the budget of this id.
     Downgrade(Vec<Hold>, String, String),
+    /// It passes with an answer of at most so many tokens.
+    Lower(Vec<Hold>, Option<Mark>, u64),
+    /// It cannot be decided before its request has been looked through.
+    Survey,
     /// It is refused.
     Refuse(Refused),
     /// It waits for the service.
@@ -82,8 +109,16 @@ pub struct Refused {
 pub struct Call<'a> {
     /// What it is. A call that was moved to another model is one of that model.
     pub scope: Scope<'a>,
-    /// What it may take.
-    pub expected: Expected,
+    /// What it is expected to take.
+    pub expected: Demand,
+    /// The most that it can take, or why that is not known, once its request has been looked through.
+    pub worst: Option<Result<Demand, Unbounded>>,
+    /// The shortest answer that it makes sense to ask for, if the longest can be cut down.
+    pub shortest: Option<u64>,
+    /// How long the answer is to become, if it has been cut down.
+    pub output: Option<u64>,
+    /// For how long it has waited, in milliseconds.
+    pub waited_ms: u64,
     /// Whether its model can still be changed.
     pub can_change: bool,
     /// Whether it may wait for the service.
@@ -148,20 +183,29 @@ impl Desk {
         let (mut strictest, mut warned): (Option<(Consequence, usize, String)>, Option<String>) =
             (None, None);
         let mut waits = false;
+        let mut cut = call.shortest.filter(|_| call.output.is_none()).map(|_| u64::MAX);
         for (at, budget) in known.tenant.budgets.iter().enumerate() {
             if !budget::applies(budget, &call.scope) {
                 continue;
             }
+            let (demand, firm) = match demand_on(budget, &call) {
+                Ok(demand) => demand,
+                Err(verdict) => {
+                    self.release(shared, holds);
+                    return *verdict;
+                }
+            };
             let id = parts::id(shared, budget, &call.scope);
             self.open_part(shared, known, budget, &id);
             let warns = budget::warns(budget, self.used(shared, budget, &id));
-            let (window, need) = (budget.window.id, call.expected.hold(budget.measure()));
+            let (window, need) = (budget.window.id, demand.hold(budget.measure(), call.output));
             let taken = self.slices.take(shared, &id, window, need, now_ms);
             let leased = taken.is_ok();
             let full = taken.is_err_and(|short| self.own.is_some() || short == Short::Empty);
             if warns && !full {
                 warned.get_or_insert_with(|| id.to_string());
             }
+            let can_wait = call.can_wait || call.waited_ms < budget.holding.wait_ms.into();
             match taken {
                 Ok(()) => {}
                 Err(_) if full => {
@@ -169,17 +213,27 @@ impl Desk {
                     if matches!(next, Consequence::Downgrade(_)) && !call.can_change {
                         next = Consequence::Refuse;
                     }
-                    if strictest.as_ref().is_none_or(|(worst, ..)| next > *worst) {
+                    let binds = next > Consequence::Warn;
+                    let asked = (need, call.waited_ms);
+                    if binds && self.awaits(shared, (budget, &id), asked, now_ms) {
+                        waits = true;
+                    } else if strictest.as_ref().is_none_or(|(worst, ..)| next > *worst) {
                         strictest = Some((next, at, id.to_string()));
                     }
+                    if binds {
+                        let room = self.room(shared, budget, &id);
+                        cut = cut.filter(|_| budget.holding.lower);
+                        cut = cut
+                            .and_then(|cut| Some(demand.affords(budget.measure(), room)?.min(cut)));
+                    }
                 }
-                Err(_) if call.can_wait && !self.book.is_away(now_ms) => {
+                Err(_) if can_wait && !self.book.is_away(now_ms) => {
                     waits = true;
                     let want = need.saturating_mul(AHEAD);
                     let need = self.slices.missing(shared, &id, window, need);
                     self.book.need(Want { budget: id.to_string(), window, need, want });
                 }
-                Err(_) if on_failure == OnFailure::Refuse && !budget.shadow => {
+                Err(_) if (firm || on_failure == OnFailure::Refuse) && !budget.shadow => {
                     self.release(shared, holds);
                     return Verdict::Refuse(unavailable());
                 }
@@ -190,6 +244,8 @@ impl Desk {
                 window,
                 measure: budget.measure(),
                 held: leased.then_some(need),
+                firm: firm || budget.unit.is_counted(),
+                end: budget.holding.end && !budget.shadow,
             });
         }
         let (strictest, at, id) = match strictest {
@@ -197,7 +253,20 @@ impl Desk {
             None => (None, None, String::new()),
         };
         let culprit = at.and_then(|at| known.tenant.budgets.get(at));
+        let cut = cut.filter(|&cut| call.shortest.is_some_and(|shortest| shortest <= cut));
+        let lowered = |holds, mark| match call.output {
+            Some(output) => Verdict::Lower(holds, mark, output),
+            None => Verdict::Pass(holds, mark),
+        };
         match (strictest, culprit) {
+            _ if waits => {
+                self.release(shared, holds);
+                Verdict::Wait
+            }
+            (Some(Consequence::Refuse | Consequence::Downgrade(_)), _) if cut.is_some() => {
+                self.release(shared, holds);
+                self.admit(shared, known, Call { output: cut, ..call }, on_failure, now_ms)
+            }
             (Some(Consequence::Refuse), Some(budget)) => {
                 self.release(shared, holds);
                 let used = self.used(shared, budget, &id);
@@ -212,17 +281,20 @@ impl Desk {
                         .then(|| ends.saturating_sub(now_ms).div_ceil(1_000)),
                 })
             }
-            _ if waits => {
-                self.release(shared, holds);
-                Verdict::Wait
-            }
             (Some(Consequence::Downgrade(to)), _) => Verdict::Downgrade(holds, to, id),
-            (Some(Consequence::Warn), _) => Verdict::Pass(holds, Some(Mark::Warn(id))),
+            (Some(Consequence::Warn), _) => lowered(holds, Some(Mark::Warn(id))),
             (Some(Consequence::Shadow), _) if warned.is_none() => {
-                Verdict::Pass(holds, Some(Mark::Shadow(id)))
+                lowered(holds, Some(Mark::Shadow(id)))
             }
-            _ => Verdict::Pass(holds, warned.map(Mark::Warn)),
+            _ => lowered(holds, warned.map(Mark::Warn)),
         }
+    }
+
+    /// Takes in an answer of the service.
+    pub fn on_answer(&mut self, shared: &mut impl Shared, mut answer: Answer, now_ms: u64) {
+        let recalls = core::mem::take(&mut answer.recalls);
+        self.book.on_answer(&mut self.tenants, shared, answer, now_ms);
+        self.recalled(shared, recalls);
     }
 
     /// What of a budget, or of the part of it with this id, was used or is held, as far as that is
@@ -256,7 +328,7 @@ impl Desk {
         used: &Used,
     ) -> Vec<Charge> {
         let mut charges = Vec::with_capacity(holds.len());
-        for Hold { budget, window, measure, held } in holds {
+        for Hold { budget, window, measure, held, .. } in holds {
             let amount = used.amount(measure);
             let beyond = match held {
                 Some(held) => self.slices.put(shared, &budget, window, held, amount),
@@ -294,6 +366,32 @@ pub fn unavailable() -> Refused {
     }
 }
 
+/// What a call may take of a budget, and whether that is the most it can; or the verdict, where that
+/// is not known and must be.
+fn demand_on(budget: &Budget, call: &Call<'_>) -> Result<(Demand, bool), Box<Verdict>> {
+    if !budget.holding.worst_case || budget.unit.is_counted() {
+        return Ok((call.expected, false));
+    }
+    match call.worst {
+        None => Err(Box::new(Verdict::Survey)),
+        Some(Ok(worst)) => Ok((worst, true)),
+        Some(Err(why)) if budget::is_firm(budget) => {
+            Err(Box::new(Verdict::Refuse(unbounded(budget, why))))
+        }
+        Some(Err(_)) => Ok((call.expected, false)),
+    }
+}
+
+fn unbounded(budget: &Budget, why: Unbounded) -> Refused {
+    Refused {
+        budget: Some(budget.id.clone()),
+        status: 403,
+        code: "hold_unbounded",
+        message: format!("{UNBOUNDED}: {}.", why.reason()),
+        retry_after: None,
+    }
+}
+
 fn suspended() -> Refused {
     Refused {
         budget: None,
@@ -305,6 +403,8 @@ fn suspended() -> Refused {
 }
 
 const UNAVAILABLE: &str = "Usage limits cannot be checked at the moment. Try again shortly.";
+const UNBOUNDED: &str =
+    "This account's limit is strict, and it is not known how much this request may use";
 const SUSPENDED: &str = "This account is suspended. Contact support to resume.";
 /// So many holds are asked for at once.
 const AHEAD: u64 = 10;

@@ -60,20 +60,39 @@ impl Basis<'_> {
     }
 
     /// The usage that a request may come to: its prompt by its bytes, at most `context` tokens
-    /// where that is known, and the longest answer it asks for.
+    /// where that is known, and the longest answers it asks for.
     #[must_use]
     pub fn expected(&self, context: Option<u64>) -> Usage {
+        self.expected_with(context, self.longest())
+    }
+
+    /// The same, if each of its answers had so many tokens.
+    #[must_use]
+    pub fn expected_with(&self, context: Option<u64>, output: u64) -> Usage {
         let prompt = self.rates.prompt.tokens(self.said.bytes).min(context.unwrap_or(u64::MAX));
-        let most = match self.api {
-            Api::OpenAiEmbeddings
-            | Api::GeminiEmbed
-            | Api::CohereEmbed
-            | Api::OllamaEmbed
-            | Api::Rerank
-            | Api::VertexPredict => 0,
-            _ => self.said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT),
-        };
-        Usage::default().with(Unit::Input, prompt).with(Unit::Output, most)
+        let answers = output.saturating_mul(self.answers());
+        Usage::default().with(Unit::Input, prompt).with(Unit::Output, answers)
+    }
+
+    /// How many answers are asked for.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.said.choices.unwrap_or(1).clamp(1, MOST_CHOICES)
+    }
+
+    /// The tokens that one answer is expected to have at most.
+    #[must_use]
+    pub fn longest(&self) -> u64 {
+        match self.api.writes() {
+            true => self.said.max_output.unwrap_or(DEFAULT_OUTPUT).min(MOST_OUTPUT),
+            false => 0,
+        }
+    }
+
+    /// The bytes of text after which an answer of so many tokens is close to its end.
+    #[must_use]
+    pub fn nearly(&self, tokens: u64) -> u64 {
+        self.rates.answer.bytes(tokens.saturating_sub(tokens / 4))
     }
 
     /// The usage of a call that was sent and never answered: the provider may have done all of it.
@@ -142,8 +161,21 @@ impl Rate {
         let tokens = exact.div_ceil(self.bytes.max(1).into());
         u64::try_from(tokens).unwrap_or(u64::MAX).clamp(bytes / 64, bytes)
     }
+
+    /// The bytes of so many tokens: no less than one, nor more than 64, for each.
+    fn bytes(self, tokens: u64) -> u64 {
+        if self.bytes < LEAST_LEARNED {
+            return tokens.saturating_mul(BYTES_PER_TOKEN);
+        }
+        let exact = u128::from(tokens).saturating_mul(self.bytes.into());
+        let bytes = exact.checked_div(self.tokens.into()).and_then(|n| u64::try_from(n).ok());
+        let bytes = bytes.unwrap_or(u64::MAX);
+        bytes.clamp(tokens, tokens.saturating_mul(64))
+    }
 }
 
+/// More answers to one request than any provider gives.
+const MOST_CHOICES: u64 = 128;
 /// English text has about four bytes a token; JSON around it makes up for denser languages.
 const BYTES_PER_TOKEN: u64 = 4;
 /// A body that cannot be read is most likely compressed, to a third or so of its text.

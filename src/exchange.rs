@@ -7,14 +7,17 @@
 mod admission;
 mod asking;
 mod cost;
+mod ending;
 mod finding;
+mod growing;
 mod names;
+mod telling;
 
 use std::rc::Rc;
 
 use crate::budget::Used;
 use crate::config::Anonymous;
-use crate::desk::{Desk, Hold};
+use crate::desk::{Desk, Hold, Room};
 use crate::estimate::Basis;
 use crate::gate::{Gate, Target};
 use crate::price::Prices;
@@ -24,10 +27,13 @@ use crate::request::{Body, Change};
 use crate::shared::{Shared, is_new};
 use crate::sync::Charge;
 use crate::who::{Lookup, Origin, is_name};
-use asking::Asking;
+use crate::worst::{Survey, Unbounded, survey};
+use asking::{Asking, is_plain};
 pub use asking::{covers, is_signed};
 use cost::Bill;
+use ending::Ending;
 use finding::{Finding, From, Reply, is_success, may_have_worked};
+use growing::Growth;
 use names::{Name, Who};
 
 /// What the host must do next.
@@ -40,6 +46,8 @@ pub enum Step {
     Hold,
     /// Let nothing of the request out until the service has been asked, then [`Exchange::retry`].
     Wait,
+    /// Let nothing of the request out, and show all of its body to [`Exchange::on_whole_body`].
+    Survey,
     /// Let the stream go on, with this change made to all of its request.
     Change(Change),
     /// Let the stream go on, with this in the place of the part of its body that has just come.
@@ -108,6 +116,9 @@ pub struct Exchange {
     head_held: bool,
     admitted: Admitted,
     asking: Asking,
+    /// What the request says of the most that it can come to, once somebody needs to know.
+    survey: Option<Result<Survey, Unbounded>>,
+    ending: Ending,
     phase: Phase,
 }
 
@@ -121,6 +132,16 @@ struct Admitted {
     budget: Option<String>,
     /// The model that it was moved to.
     model: Option<String>,
+    /// How long its answer may become, if that was cut down.
+    output: Option<u64>,
+    /// How its holds grow with its stream.
+    growth: Growth,
+    /// What the client may be told of its budgets.
+    room: Option<Room>,
+    /// What its holds of dollars stand for, in nano-dollars.
+    held: Option<u64>,
+    /// Whether it can use no more than it holds; `None` where it holds nothing.
+    firm: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -167,6 +188,8 @@ impl Exchange {
             head_held: false,
             admitted: Admitted::default(),
             asking: Asking::No,
+            survey: None,
+            ending: Ending::No,
             phase: Phase::Asking,
         }
     }
@@ -176,7 +199,7 @@ impl Exchange {
         if end {
             return self.on_request_end(teller);
         }
-        let step = self.decide(false, true, teller);
+        let step = self.decide(false, 0, teller);
         self.begin_asking(step)
     }
 
@@ -198,7 +221,7 @@ impl Exchange {
         self.body.feed(chunk);
         let step = match end {
             true => self.on_request_end(teller),
-            false => match self.decide(false, true, teller) {
+            false => match self.decide(false, 0, teller) {
                 Step::Hold if self.body.said().bytes > self.most_held() => {
                     self.refuse(None, 413, "body_too_large", TOO_LARGE.to_owned(), None)
                 }
@@ -215,19 +238,37 @@ impl Exchange {
         }
         self.asked = true;
         self.who.settle(&self.gate.config, self.body.said());
-        let step = self.decide(true, true, teller);
+        let step = self.decide(true, 0, teller);
         self.end_asking(step)
     }
 
-    /// Decides again about a call that waits, after news from the service; for the last time if it
-    /// must not wait any longer.
-    pub fn retry(&mut self, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
+    /// Decides again about a call that has waited for so many milliseconds.
+    pub fn retry(&mut self, waited_ms: u64, teller: Teller<'_, impl Shared>) -> Step {
         if self.asked && matches!(self.phase, Phase::Asking) {
-            let step = self.decide(true, can_wait, teller);
+            let step = self.decide(true, waited_ms, teller);
             self.end_asking(step)
         } else {
             Step::Continue
         }
+    }
+
+    /// Looks through all of the request's body, and decides again.
+    pub fn on_whole_body(
+        &mut self,
+        body: &[u8],
+        waited_ms: u64,
+        teller: Teller<'_, impl Shared>,
+    ) -> Step {
+        self.survey = Some(survey(self.target.api, body));
+        self.retry(waited_ms, teller)
+    }
+
+    /// Refuses a call whose request could not be changed as was decided: nothing of it is used.
+    pub fn on_unchanged(&mut self, teller: Teller<'_, impl Shared>) -> Step {
+        let holds = core::mem::take(&mut self.admitted.holds);
+        teller.desk.release(teller.shared, holds);
+        self.admitted.output = None;
+        self.refuse(None, 403, "request_too_large", UNCHANGED.to_owned(), None)
     }
 
     /// Notes the head of the answer: its status, its `content-encoding` (empty for none), and
@@ -262,6 +303,7 @@ impl Exchange {
             answer,
             first_ms: None,
             whole: false,
+            plain: is_plain(content_encoding),
         }));
     }
 
@@ -311,6 +353,7 @@ impl Exchange {
     pub fn close(self, end: Close<'_>, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
         let Close { details, attempts } = end;
         let Teller { desk, shared, now_ms } = teller;
+        let cut = self.ending.has_begun();
         let Self { gate, prices, target, began_ms, mut who, body, asked, phase, .. } = self;
         let (call_id, admitted) = (self.call_id, self.admitted);
         let said = body.end();
@@ -362,6 +405,7 @@ impl Exchange {
         let used = Used::of(amount.known(), price.known(), outcome == Outcome::Ok);
         let charges = desk.settle(shared, admitted.holds, &used);
         let passed = admitted.decision.unwrap_or(Decision::Pass);
+        let passed = if cut { Decision::End } else { passed };
         let record = Record {
             call_id,
             began_ms,
@@ -384,12 +428,16 @@ impl Exchange {
             said_cost,
             decision: if refused { Decision::Refuse } else { passed },
             budget: admitted.budget,
+            firm: admitted.firm,
             outcome,
             trouble: evidence.trouble,
         };
         (record, charges)
     }
 }
+
+const UNCHANGED: &str =
+    "This request needs more than is left of its account's limit. Ask for a shorter answer.";
 
 const fn seconds(millis: u64) -> u64 {
     millis / 1_000

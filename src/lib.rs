@@ -43,3 +43,4 @@ pub mod strip;
 pub mod sync;
 pub mod usage;
 pub mod who;
+pub mod worst;

@@ -7,6 +7,7 @@
 mod book;
 mod cache;
 mod clause;
+mod dearest;
 mod model;
 mod name;
 mod overrides;
@@ -21,6 +22,7 @@ use core::cell::RefCell;
 use std::rc::Rc;
 
 pub use book::{Book, BookError, is_version};
+pub use dearest::Dearest;
 pub use overrides::{Alias, Override, OverrideError};
 pub use pack::pack;
 pub use rate::Priced;
@@ -200,6 +202,13 @@ impl<'a> Tariff<'a> {
     #[must_use]
     pub fn context_window(&self) -> Option<u64> {
         self.model.context_window
+    }
+
+    /// The most that its tokens can cost at `at`, in seconds since 1970 UTC; `None` if they have no
+    /// price then.
+    #[must_use]
+    pub fn dearest(&self, at: u64) -> Option<Dearest> {
+        Dearest::of(self.model, at)
     }
 
     /// What `usage` costs on these terms; `None` if its tokens have no price then.

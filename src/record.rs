@@ -53,6 +53,8 @@ pub struct Record {
     pub decision: Decision,
     /// The budget for which it was decided so.
     pub budget: Option<String>,
+    /// Whether what it held was the most that it could use; `None` where it held nothing.
+    pub firm: Option<bool>,
     /// How it ended.
     pub outcome: Outcome,
     /// What could not be read.
@@ -164,6 +166,8 @@ pub enum Decision {
     Shadow,
     /// It was answered in the provider's place.
     Refuse,
+    /// It went through, and its stream was ended here: it had outgrown what there was.
+    End,
 }
 
 impl Decision {
@@ -176,6 +180,7 @@ impl Decision {
             Self::Downgrade => "downgrade",
             Self::Shadow => "shadow",
             Self::Refuse => "refuse",
+            Self::End => "end",
         }
     }
 }
@@ -242,6 +247,7 @@ impl Record {
             LogField::Usage => Some(self.amount.label().to_owned()),
             LogField::Decision => Some(self.decision.label().to_owned()),
             LogField::Budget => self.budget.clone(),
+            LogField::Hold => self.hold().map(str::to_owned),
             LogField::Attempts => Some(self.attempts.to_string()),
             LogField::TtftMs => self.ttft_ms.map(|ms| ms.to_string()),
             LogField::Call => Some(self.call()),
@@ -252,6 +258,14 @@ impl Record {
     #[must_use]
     pub fn call(&self) -> String {
         serde_json::to_string(&Compact::of(self)).unwrap_or_default()
+    }
+
+    const fn hold(&self) -> Option<&'static str> {
+        match self.firm {
+            Some(true) => Some("firm"),
+            Some(false) => Some("soft"),
+            None => None,
+        }
     }
 
     fn cost(&self, show: impl Fn(NanoUsd) -> String) -> String {
@@ -395,6 +409,7 @@ mod tests {
             said_cost: None,
             decision: Decision::Pass,
             budget: None,
+            firm: None,
             outcome: Outcome::Ok,
             trouble: None,
         }

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use crate::provider::Shape;
+use crate::provider::{Api, Shape};
 
 /// The body of a refusal with `status`, for programs by `code` and for people by `message`.
 #[must_use]
@@ -20,6 +20,21 @@ pub fn body(shape: Shape, status: u16, code: &str, message: &str) -> Vec<u8> {
         Shape::Plain => json!({"error": message, "code": code}),
     };
     value.to_string().into_bytes()
+}
+
+/// An event that tells the client of a stream, in the dialect of `api`, that it ends here.
+#[must_use]
+pub fn event(api: Api, code: &str, message: &str) -> Vec<u8> {
+    let named = matches!(api.shape(), Shape::Anthropic) || api == Api::OpenAiResponses;
+    let name: &[u8] = if named { b"event: error\n" } else { b"" };
+    let data = match api {
+        Api::OpenAiResponses => {
+            let error = json!({"type": "error", "code": code, "message": message, "param": null, "sequence_number": 0});
+            error.to_string().into_bytes()
+        }
+        _ => body(api.shape(), 429, code, message),
+    };
+    [name, b"data: ", &data, b"\n\n"].concat()
 }
 
 /// The headers that go with such a body.

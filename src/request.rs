@@ -5,6 +5,7 @@
 
 mod edit;
 mod form;
+mod most;
 
 use std::rc::Rc;
 
@@ -12,6 +13,7 @@ use crate::json::{Found, How, Pick, Scanner, Spec};
 use crate::provider::{Api, Shape};
 pub use edit::{Change, Editor, edited};
 use form::Form;
+pub use most::Most;
 
 /// What a request body of one dialect is asked for.
 #[derive(Debug)]
@@ -44,6 +46,10 @@ pub struct Said {
     pub usage: Option<bool>,
     /// The most tokens that the answer may have.
     pub max_output: Option<u64>,
+    /// How many answers are asked for.
+    pub choices: Option<u64>,
+    /// The tokens of an answer that are set aside for thought: it must be longer.
+    pub thought: Option<u64>,
     /// The length of the text to be spoken, embedded or drawn, as it stands in the body.
     pub text_bytes: u64,
     /// How many pictures are asked for.
@@ -109,6 +115,11 @@ impl Body {
         &self.said
     }
 
+    /// Notes that the body will ask for no longer answers than this.
+    pub fn lower(&mut self, output: u64) {
+        self.said.max_output = Some(output);
+    }
+
     /// What the body has said in all.
     #[must_use]
     pub fn end(self) -> Said {
@@ -138,6 +149,8 @@ impl Said {
                 self.max_output = self.max_output.into_iter().chain(max).min();
             }
             PICTURES => self.pictures = number(raw),
+            CHOICES => self.choices = number(raw),
+            THOUGHT => self.thought = number(raw),
             _ => {
                 let at = pick.checked_sub(FIRST_POINTER).map(usize::from);
                 if let Some(slot) = at.and_then(|at| self.values.get_mut(at)) {
@@ -170,8 +183,10 @@ const MAX_OUTPUT: Pick = 2;
 const TEXT: Pick = 3;
 const PICTURES: Pick = 4;
 const USAGE: Pick = 5;
+const CHOICES: Pick = 6;
+const THOUGHT: Pick = 7;
 /// Picks from here on are the configuration's pointers.
-const FIRST_POINTER: Pick = 6;
+const FIRST_POINTER: Pick = 8;
 
 /// Where a request of a call has what is read of it.
 const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
@@ -223,6 +238,10 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
                 ("/generation_config/maxOutputTokens", MAX_OUTPUT, How::Take),
                 ("/generation_config/max_output_tokens", MAX_OUTPUT, How::Take),
                 ("/parameters/maxOutputTokens", MAX_OUTPUT, How::Take),
+                ("/generationConfig/candidateCount", CHOICES, How::Take),
+                ("/generationConfig/candidate_count", CHOICES, How::Take),
+                ("/generation_config/candidateCount", CHOICES, How::Take),
+                ("/generation_config/candidate_count", CHOICES, How::Take),
             ],
             _ => &[
                 ("/model", MODEL, How::Take),
@@ -231,6 +250,8 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
                 ("/max_tokens", MAX_OUTPUT, How::Take),
                 ("/max_completion_tokens", MAX_OUTPUT, How::Take),
                 ("/max_tokens_to_sample", MAX_OUTPUT, How::Take),
+                ("/n", CHOICES, How::Take),
+                ("/thinking/budget_tokens", THOUGHT, How::Take),
             ],
         },
     }

@@ -3,8 +3,10 @@
 //! [`RawRule`] is what stands there, [`Rule`] is what holds: whoever reads a file says with which
 //! path and in which words its faults are told.
 
+mod hold;
 mod raw;
 
+pub(crate) use self::hold::{RawHold, RawOutrun, RawTooLarge};
 use self::raw::Written;
 pub use self::raw::{Dollars, RawRule};
 pub(crate) use self::raw::{RawAction, RawDay, RawLimit, RawMatch, RawWindow};
@@ -12,7 +14,7 @@ use crate::calendar::Cycle;
 use crate::config::shape::{Object, Pairs, Texts, Whole};
 use crate::money::NanoUsd;
 use crate::scope::{Facet, Match};
-use crate::sync::{Action, Measure, Tokens, Unit};
+use crate::sync::{Action, Holding, Measure, Tokens, Unit};
 
 /// One budget, of whosever calls count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct Rule {
     pub action: Action,
     /// Whether that is only recorded.
     pub shadow: bool,
+    /// How calls are held against it.
+    pub holding: Holding,
 }
 
 /// What a budget has that does not say so itself.
@@ -62,6 +66,7 @@ impl Rule {
     /// The budget that stands at `path`. What of it is wrong is told to `fault`.
     pub fn read(path: &str, raw: RawRule, defaults: Defaults<'_>, fault: &mut Fault<'_>) -> Self {
         let cycle = cycle(path, &raw, fault);
+        let holding = hold::holding(path, &raw, fault);
         let (Measure { unit, tokens }, limit) = limit(&format!("{path}.limit"), raw.limit.0, fault);
         let feature = raw
             .feature
@@ -115,7 +120,16 @@ impl Rule {
             warn_at: warn_at.unwrap_or_else(|| defaults.warn_at.to_vec()),
             action: action(&format!("{path}.action"), raw.action, fault),
             shadow: raw.shadow,
+            holding,
         }
+    }
+
+    /// Whether its limit is a promise: what calls hold of it is the most that they can take, and one
+    /// that finds too little left is refused.
+    #[must_use]
+    pub const fn is_firm(&self) -> bool {
+        let holds_most = self.unit.is_counted() || self.holding.worst_case;
+        holds_most && matches!(self.action, Action::Refuse { .. }) && !self.shadow
     }
 
     /// The key, with unit and cycle also where the file gives an id: amounts of another unit must

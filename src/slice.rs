@@ -134,8 +134,23 @@ impl Slices {
         let own = over.min(slice.left);
         slice.left = slice.left.saturating_sub(own);
         let over = over.saturating_sub(own);
-        slice.give_back(shared, budget);
+        slice.give_back(shared, budget, if self.exact { held } else { 0 });
         over.saturating_sub(if over == 0 { 0 } else { cover(shared, budget, window, over) })
+    }
+
+    /// What this worker has of a budget that no call holds.
+    #[must_use]
+    pub fn left(&self, budget: &str, window: u64) -> u64 {
+        let own = self.slices.get(budget).filter(|slice| slice.window == window);
+        own.map_or(0, |slice| slice.left)
+    }
+
+    /// Gives back to the lease all that no call holds.
+    pub fn let_go(&mut self, shared: &mut impl Shared, budget: &str) {
+        let Some(slice) = self.slices.get_mut(budget) else { return };
+        if slice.left > 0 && back(shared, budget, slice.window, (slice.left, 0)).is_ok() {
+            slice.left = 0;
+        }
     }
 
     /// How much of `need` neither this worker nor the lease has.
@@ -155,10 +170,10 @@ impl Slices {
             let at_rest = slice.taken == 0 && slice.held == 0;
             slice.idle = if at_rest { slice.idle.saturating_add(1) } else { 0 };
             slice.taken = 0;
-            slice.give_back(shared, budget);
-            let Slice { window, pace, need, idle, .. } = *slice;
+            slice.give_back(shared, budget, 0);
+            let Slice { window, pace, need, idle, left, held, .. } = *slice;
             active.push(Activity { budget: budget.clone(), window, pace, need, idle });
-            idle < IDLE_TICKS || slice.left > 0
+            idle < IDLE_TICKS || left > 0 || held > 0
         });
         active
     }
@@ -166,11 +181,12 @@ impl Slices {
 
 impl Slice {
     /// Gives back what is beyond the pace, and everything where the lease is short: another worker
-    /// may need just that.
-    fn give_back(&mut self, shared: &mut impl Shared, budget: &str) {
+    /// may need just that. `freed` is what a call held of a lease that counts it.
+    fn give_back(&mut self, shared: &mut impl Shared, budget: &str, freed: u64) {
         let keep = if self.left == 0 { 0 } else { self.keep(shared, budget) };
         let spare = self.left.saturating_sub(keep);
-        if spare > 0 && back(shared, budget, self.window, spare).is_ok() {
+        let any = spare > 0 || freed > 0;
+        if any && back(shared, budget, self.window, (spare, freed)).is_ok() {
             self.left = self.left.saturating_sub(spare);
         }
     }

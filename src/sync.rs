@@ -4,8 +4,12 @@
 //! unit: nano-dollars, tokens, requests, or the plan's own unit. Times are relative and counted on
 //! the receiver's clock. `docs/protocol.md` says what follows from what.
 
+mod holding;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+pub use holding::Holding;
 
 use crate::scope::{Facet, Match};
 
@@ -161,6 +165,9 @@ pub struct Answer {
     /// What is lent. There is one for each [`Want`], though its amount may be zero.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// Leases of which others need what no call of this gateway does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recalls: Vec<Recall>,
     /// A newer price book than the worker has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Edition>,
@@ -173,6 +180,15 @@ pub struct Edition {
     pub version: String,
     /// The book as [`crate::price::pack`] makes it, in base64.
     pub packed: String,
+}
+
+/// A lease that is called back: what of it no call holds is to be given back now.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recall {
+    /// The budget.
+    pub budget: String,
+    /// The window of the lease.
+    pub window: u64,
 }
 
 /// A customer, as a gateway needs to know it.
@@ -236,6 +252,17 @@ pub struct Budget {
     /// Whether what would happen at the limit is only recorded.
     #[serde(default)]
     pub shadow: bool,
+    /// How calls are held against it.
+    #[serde(default, skip_serializing_if = "Holding::is_default")]
+    pub holding: Holding,
+}
+
+impl Budget {
+    /// Whether what a call holds of it is the most that the call can take.
+    #[must_use]
+    pub const fn is_firm(&self) -> bool {
+        self.unit.is_counted() || self.holding.worst_case
+    }
 }
 
 impl Budget {
@@ -331,6 +358,17 @@ pub enum Unit {
     Units,
 }
 
+impl Unit {
+    /// Whether it is known before a call begins how much it can take: one, or nothing.
+    #[must_use]
+    pub const fn is_counted(self) -> bool {
+        match self {
+            Self::Usd | Self::Tokens => false,
+            Self::Requests | Self::Units => true,
+        }
+    }
+}
+
 /// A stretch of time on the business's calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
@@ -385,6 +423,9 @@ pub struct Grant {
     /// What had been used when the answer was written.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub used: u64,
+    /// What is lent, to whomever, and may yet come back.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lent: u64,
     /// For how many milliseconds calls may be admitted on it and on what was lent before.
     pub admit_ms: u64,
 }

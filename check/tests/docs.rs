@@ -131,6 +131,7 @@ fn record() -> Record {
         said_cost: Some(SaidCost { cost: NanoUsd::new(11), listed: Some(NanoUsd::new(9)) }),
         decision: Decision::Pass,
         budget: Some("b".into()),
+        firm: None,
         outcome: Outcome::Ok,
         trouble: Some(Trouble::Usage),
     }

@@ -84,9 +84,7 @@ def test_a_coded_answer_is_read_and_passed_on_as_it_is(
     answer = Response(steps, headers=(*kind, ("content-encoding", coding)))
     script = gateway.upstream.script(answer, uuid4().hex)
     url = gateway.envoy.url + (dialect.stream_path if stream else dialect.path)
-    with httpx.stream(
-        "POST", url, json=dialect.body(stream=stream), headers={"x-replay-id": script}
-    ) as seen:
+    with httpx.stream("POST", url, json=dialect.body(stream=stream), headers={"x-replay-id": script}) as seen:
         assert seen.headers["content-encoding"] == coding
         assert b"".join(seen.iter_raw()) == packed
     row = gateway.envoy.row(script)

@@ -168,6 +168,33 @@ pub async fn parts(
     Ok(parts)
 }
 
+/// Of these accounts, those of which a gateway has something on loan.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn on_loan_to(
+    db: &mut Connection,
+    gateway: &str,
+    keys: BTreeSet<Key>,
+) -> Result<Vec<Key>, StoreError> {
+    let mut found = Vec::new();
+    let keys: Vec<_> = keys.into_iter().collect();
+    for some in keys.chunks(BATCH) {
+        let mut query = asked(some);
+        query.push(
+            "SELECT l.budget, l.window_start FROM asked CROSS JOIN lease AS l \
+             WHERE l.budget = asked.budget AND l.window_start = asked.window_start \
+             AND l.granted > l.settled + l.returned + l.suspense AND l.gateway = ",
+        );
+        query.bind(gateway);
+        for row in query.query().fetch_all(&mut *db).await? {
+            found.push((row.try_get(0)?, row.try_get(1)?));
+        }
+    }
+    Ok(found)
+}
+
 /// Locks the balances, in order, makes those that are not there, and reads them; without limits.
 ///
 /// A row that is not there cannot be locked by reading it. An insert that meets the row and writes

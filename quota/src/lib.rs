@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod page;
 pub mod prices;
 pub mod prune;
+pub mod recall;
 pub mod reconcile;
 pub mod reload;
 pub mod report;

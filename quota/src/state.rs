@@ -9,6 +9,7 @@ use crate::{
     customers::{Book, Fault},
     metrics::Metrics,
     prices::Prices,
+    recall::Shortages,
     store::Store,
 };
 
@@ -25,6 +26,8 @@ pub struct State {
     pub terms: Terms,
     /// What gateways know.
     pub acquaintances: Acquaintances,
+    /// What gateways wait for.
+    pub shortages: Shortages,
     /// What was counted.
     pub metrics: Metrics,
     books: RwLock<Books>,
@@ -71,6 +74,7 @@ impl State {
             keys,
             terms: Terms::default(),
             acquaintances: Acquaintances::default(),
+            shortages: Shortages::default(),
             metrics: Metrics::default(),
             books: RwLock::new(books),
             prices: RwLock::default(),

@@ -69,6 +69,7 @@ pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) 
             warn_at: rule.warn_at.clone(),
             action: rule.action.clone(),
             shadow: rule.shadow,
+            holding: rule.holding,
         }
     };
     let changes_in_ms = book.plan_changes_in_ms(customer, now).unwrap_or(u64::MAX);

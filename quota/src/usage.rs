@@ -57,6 +57,8 @@ struct SeenBudget {
     /// What is counted by itself, of which each has the whole limit; the fullest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<SeenPart>,
+    /// `firm`, where nothing can be used beyond the limit, or `soft`.
+    hold: &'static str,
     /// Missing where it never does.
     #[serde(skip_serializing_if = "String::is_empty")]
     resets_at: String,
@@ -150,6 +152,7 @@ impl SeenBudget {
             used_percent: percent(used, rule.limit),
             shared: None,
             parts: Vec::new(),
+            hold: hold(rule),
             resets_at,
         }
     }
@@ -178,6 +181,11 @@ impl SeenBudget {
 
 /// Parts of one budget that are told.
 const PARTS: i64 = 100;
+/// Whether calls under way can use more than the limit: the word for it.
+#[must_use]
+pub fn hold(rule: &Rule) -> &'static str {
+    if rule.is_firm() { "firm" } else { "soft" }
+}
 
 /// How many hundredths of `limit` are used. Of nothing, all is used.
 fn percent(used: u64, limit: u64) -> u64 {

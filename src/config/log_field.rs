@@ -45,6 +45,8 @@ pub enum LogField {
     Decision,
     /// The budget that decided it.
     Budget,
+    /// Whether the call could use no more than it held: `firm` or `soft`.
+    Hold,
     /// Milliseconds to the first token.
     TtftMs,
     /// How often the call was sent upstream.
@@ -55,7 +57,7 @@ pub enum LogField {
 
 impl LogField {
     /// Every field, in the order of declaration.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::CallId,
         Self::Tenant,
         Self::Feature,
@@ -77,6 +79,7 @@ impl LogField {
         Self::Usage,
         Self::Decision,
         Self::Budget,
+        Self::Hold,
         Self::TtftMs,
         Self::Attempts,
         Self::Call,
@@ -107,6 +110,7 @@ impl LogField {
             Self::Usage => "usage",
             Self::Decision => "decision",
             Self::Budget => "budget",
+            Self::Hold => "hold",
             Self::TtftMs => "ttft_ms",
             Self::Attempts => "attempts",
             Self::Call => "call",

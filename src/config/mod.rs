@@ -65,6 +65,19 @@ pub struct Config {
     pub unpriced: Unpriced,
     /// Which cost counts where the provider says one. Default: the one by the prices.
     pub cost_source: CostSource,
+    /// How often Envoy may send one call upstream. Default: as its own routes say.
+    pub max_attempts: Option<u32>,
+    /// What clients are told in headers. Default: nothing.
+    pub tell: Tell,
+}
+
+/// What clients are told in headers of their answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tell {
+    /// What is left of the budget that is nearest to its limit.
+    pub remaining: bool,
+    /// What is held for the call.
+    pub cost: bool,
 }
 
 /// What becomes of a call of which no tenant is known.
@@ -243,6 +256,13 @@ impl Config {
     #[must_use]
     pub fn on_failure(&self) -> OnFailure {
         self.service.as_ref().map_or_else(OnFailure::default, |service| service.on_failure)
+    }
+
+    /// For how long a call waits for the service in all, in milliseconds: for the ask that is under
+    /// way when it comes, and for its own.
+    #[must_use]
+    pub fn patience_ms(&self) -> u64 {
+        self.service.as_ref().map_or(0, |service| u64::from(service.timeout_ms).saturating_mul(2))
     }
 
     /// What becomes of calls of tenants that the service does not know.

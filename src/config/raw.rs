@@ -17,7 +17,7 @@ pub(super) use price::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpric
 
 use super::{
     MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
-    shape::{Object, Word, whole},
+    shape::{Object, Whole, Word, whole},
 };
 
 /// The configuration of the Tollgate filter. Every field is optional.
@@ -72,6 +72,25 @@ pub(super) struct Raw {
     /// Which cost counts where the provider itself says what a call cost: `"book"`, the one by
     /// these prices, or `"provider"`, the one that it says.
     pub(super) cost_source: Word<RawCostSource>,
+    /// How often Envoy may send one call upstream: one, and one for each retry. Envoy is told so
+    /// (`x-envoy-max-retries`), and what holds the most that a call can come to holds so many. If
+    /// absent, Envoy's own routes say how often, and such calls are sent once.
+    pub(super) max_attempts: Option<Whole>,
+    /// What clients are told in headers of their answers: `remaining`, what is left of the budget
+    /// that is nearest to its limit (`x-ratelimit-limit`, `-remaining`, `-reset`); `cost`, what is
+    /// held for the call, in dollars (`x-tollgate-cost-held`).
+    pub(super) tell: Vec<Word<RawTell>>,
+}
+
+/// What clients are told in headers of their answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Tell"))]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawTell {
+    /// What is left of the budget that is nearest to its limit.
+    Remaining,
+    /// What is held for the call, in dollars.
+    Cost,
 }
 
 impl Default for Raw {
@@ -95,6 +114,8 @@ impl Default for Raw {
             models: Vec::new(),
             unpriced: RawUnpriced::default(),
             cost_source: Word::default(),
+            max_attempts: None,
+            tell: Vec::new(),
         }
     }
 }

@@ -208,7 +208,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`, `max_attempts`, `tell`"),
         (r#"{"service": {}}"#,    "`service.cluster` must be given"),
         (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
         (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),
@@ -257,7 +257,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         (r#"{"budgets": [{"window": "day"}]}"#, "`budgets[0].limit` must be given"),
         (r#"{"budgets": [{"limit": 5, "window": "day"}]}"#, "`budgets[0].limit` must be an object, not `5`"),
         (r#"{"budgets": [{"limit": {"usd": 1}, "window": "fortnight"}]}"#, "`budgets[0].window` must be one of `minute`, `hour`, `day`, `week`, `month`, `quarter`, `year`, `once`, not `fortnight`"),
-        (r#"{"budgets": [{"limit": {"usd": 1}, "window": "day", "tenants": "a"}]}"#, "`budgets[0].tenants` must be one of the fields `tenant`, `id`, `feature`, `match`, `per`, `limit`, `unit_name`, `window`, `anchor_day`, `anchor_month`, `week_begins`, `warn_at`, `action`, `upgrade_url`, `shadow`"),
+        (r#"{"budgets": [{"limit": {"usd": 1}, "window": "day", "tenants": "a"}]}"#, "`budgets[0].tenants` must be one of the fields `tenant`, `id`, `feature`, `match`, `per`, `limit`, `unit_name`, `window`, `anchor_day`, `anchor_month`, `week_begins`, `warn_at`, `action`, `upgrade_url`, `shadow`, `hold`, `too_large`, `outrun`, `wait_ms`"),
         (r#"{"budgets": [{"limit": {}, "window": "day"}]}"#, "`budgets[0].limit` must have exactly one of `usd`, `tokens`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`, `reasoning_tokens`, `requests` and `units`"),
         (r#"{"budgets": [{"limit": {"usd": 1, "tokens": 1}, "window": "day"}]}"#, "`budgets[0].limit` must have exactly one of `usd`, `tokens`, `input_tokens`, `output_tokens`, `cache_read_tokens`, `cache_write_tokens`, `reasoning_tokens`, `requests` and `units`"),
         (r#"{"budgets": [{"limit": {"usd": "-1"}, "window": "day"}]}"#, r#"`budgets[0].limit.usd` must be US dollars such as "49" or "0.25", at most 1000000"#),

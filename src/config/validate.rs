@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 
 use super::{
-    Anonymous, Config, ConfigError, LogField, Metrics,
+    Anonymous, Config, ConfigError, LogField, Metrics, Tell,
     error::Faults,
-    raw::{Raw, RawAccessLog, RawAnonymous, RawMetrics, RawTenant},
-    shape::Object,
+    raw::{Raw, RawAccessLog, RawAnonymous, RawMetrics, RawTell, RawTenant},
+    shape::{Object, Whole},
 };
 use crate::{calendar, who};
 
@@ -70,6 +70,14 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         models: price::models(raw.models, faults),
         unpriced: price::unpriced(raw.unpriced, faults),
         cost_source: price::cost_source(&raw.cost_source),
+        max_attempts: raw.max_attempts.map(|Whole(given)| {
+            let most = within("max_attempts", given, 1..=MAX_ATTEMPTS, faults);
+            u32::try_from(most).unwrap_or(u32::MAX)
+        }),
+        tell: Tell {
+            remaining: raw.tell.iter().any(|word| word.0 == RawTell::Remaining),
+            cost: raw.tell.iter().any(|word| word.0 == RawTell::Cost),
+        },
     }
 }
 
@@ -168,5 +176,7 @@ fn is_header_name(name: &str) -> bool {
 const MAX_IN_BODY: usize = 16;
 /// Without these, a request would not arrive, or not where or as it was meant to.
 const FRAMING: [&str; 5] = ["host", "content-length", "transfer-encoding", "connection", "te"];
+/// More than that is no retrying, but an attack.
+const MAX_ATTEMPTS: u64 = 16;
 /// Headers to remove: each costs a host call per request.
 const MAX_STRIP: usize = 64;

@@ -67,6 +67,12 @@ impl Book {
         }
     }
 
+    /// Puts down what is given back because others wait for it.
+    pub fn give_back_now(&mut self, budget: String, window: u64, amount: u64) {
+        self.pressed |= amount > 0;
+        self.give_back(budget, window, amount);
+    }
+
     /// Counts a call that passed without a lease because the service was away.
     pub const fn note_unleased(&mut self) {
         self.unleased = self.unleased.saturating_add(1);
@@ -164,8 +170,8 @@ impl Book {
         }
         let loans = answer.grants.into_iter().map(|grant| {
             let until_ms = now_ms.saturating_add(grant.admit_ms);
-            let Grant { budget, window, amount, left, used, .. } = grant;
-            (budget, Loan { window, amount, left, used, until_ms })
+            let Grant { budget, window, amount, left, used, lent, .. } = grant;
+            (budget, Loan { window, amount, left, used, lent, until_ms })
         });
         self.unlent.extend(loans);
         self.lend_again(shared, now_ms);

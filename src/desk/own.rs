@@ -118,6 +118,7 @@ impl Own {
             warn_at: rule.warn_at.clone(),
             action: rule.action.clone(),
             shadow: rule.shadow,
+            holding: rule.holding,
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::budget::Expected;
 use crate::scope::{Facet, Match};
 use crate::shared::fake::Store;
 use crate::sync::{
@@ -23,9 +24,19 @@ fn known(budgets: Vec<Budget>) -> Known {
 }
 
 fn call(tokens: u64) -> Call<'static> {
-    let expected = Expected { tokens, ..Expected::default() };
+    let most = Expected { tokens, ..Expected::default() };
+    let expected = Demand { most, ..Demand::default() };
     let scope = Scope { feature: Some("chat"), model: Some("big"), ..Scope::default() };
-    Call { scope, expected, can_change: true, can_wait: true }
+    Call {
+        scope,
+        expected,
+        worst: None,
+        shortest: None,
+        output: None,
+        waited_ms: 0,
+        can_change: true,
+        can_wait: true,
+    }
 }
 
 fn sender(worker: u64) -> Sender {
@@ -53,6 +64,7 @@ fn answer(desk: &mut Desk, store: &mut Store, grants: &[(&str, u64, u64)]) -> As
         window: 1,
         amount,
         left,
+        lent: amount,
         admit_ms: 30_000,
         used: 0,
     });
@@ -203,7 +215,8 @@ fn tokens_count_by_their_kind() {
         let (mut desk, mut store) = (Desk::alone(), Store::default());
         let known = known(vec![Budget { tokens, ..budget("b", refuse(), 100) }]);
         slice::open(&mut store, "b", 1, 100, 60_000).unwrap();
-        let expected = Expected { tokens: 30, output: 10, ..Expected::default() };
+        let most = Expected { tokens: 30, output: 10, ..Expected::default() };
+        let expected = Demand { most, ..Demand::default() };
         let call = Call { expected, ..call(0) };
         let holds = passed(desk.admit(&mut store, &known, call, OnFailure::Allow, 0));
         assert_eq!(slice::Lease::of(&store, "b").unwrap().used(), held, "{tokens:?}");
@@ -292,7 +305,7 @@ fn calls_are_reported_at_ticks_and_nobody_waits_for_one() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
     desk.book.add(Row::default());
     assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), between(0)), None);
-    let free = Call { expected: Expected::default(), ..call(0) };
+    let free = Call { expected: Demand::default(), ..call(0) };
     let known = known(vec![budget("b", refuse(), 1_000)]);
     assert_eq!(desk.admit(&mut store, &known, free, OnFailure::Allow, 0), Verdict::Wait);
     let ask = desk.book.next(&mut desk.tenants, &sender(1), between(0)).unwrap();
@@ -414,6 +427,7 @@ fn the_lease_of_a_slow_customer_is_filled_up_before_a_call_must_wait() {
             window: 1,
             amount: want,
             left: 90_000,
+            lent: want,
             admit_ms: 30_000,
             used: 0,
         });
@@ -719,4 +733,50 @@ fn too_many_tenants_share_one_record() {
     }
     assert_eq!(desk.take_crowded(), 20_002);
     assert_eq!(store.0.borrow().len(), before + 4);
+}
+
+#[test]
+fn a_lease_that_is_called_back_goes_at_once_but_for_what_calls_hold() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let known = known(vec![budget("b", refuse(), 1_000)]);
+    assert_eq!(desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0), Verdict::Wait);
+    answer(&mut desk, &mut store, &[("b", 400, 0)]);
+    let holds = passed(desk.admit(&mut store, &known, call(100), OnFailure::Allow, 0));
+    let recalls = vec![crate::sync::Recall { budget: "b".into(), window: 1 }];
+    desk.recalled(&mut store, recalls);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(1)).unwrap();
+    assert_eq!((ask.returns.len(), ask.returns[0].amount), (1, 300), "without a tick");
+    let used = Used { tokens: 60, ..Used::default() };
+    assert_eq!(desk.settle(&mut store, holds, &used)[0].beyond, 0);
+}
+
+#[test]
+fn a_call_waits_for_what_is_lent_and_asks_for_it_again() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let holding = crate::sync::Holding { wait_ms: 700, ..Default::default() };
+    let known = known(vec![Budget { holding, ..budget("b", refuse(), 1_000) }]);
+    let waited = |waited_ms| Call { waited_ms, can_wait: waited_ms == 0, ..call(100) };
+    let admit = |desk: &mut Desk, store: &mut Store, ms| {
+        desk.admit(store, &known, waited(ms), OnFailure::Allow, ms)
+    };
+    assert_eq!(admit(&mut desk, &mut store, 0), Verdict::Wait);
+    answer(&mut desk, &mut store, &[("b", 50, 0)]);
+    assert_eq!(admit(&mut desk, &mut store, 10), Verdict::Wait, "50 are lent, and may come back");
+    assert_eq!(desk.book.next(&mut desk.tenants, &sender(1), between(10)), None);
+    assert_eq!(admit(&mut desk, &mut store, 300), Verdict::Wait);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(300)).unwrap();
+    assert_eq!((ask.wants[0].need, ask.wants[0].want), (50, 50));
+    assert_eq!(code(&admit(&mut desk, &mut store, 700)), "budget_exceeded");
+}
+
+#[test]
+fn a_firm_budget_passes_nobody_while_the_service_is_away() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let holding = crate::sync::Holding { worst_case: true, ..Default::default() };
+    let known = known(vec![Budget { holding, ..budget("b", refuse(), 1_000) }]);
+    let call = Call { can_wait: false, ..call(1) };
+    assert_eq!(desk.admit(&mut store, &known, call, OnFailure::Allow, 0), Verdict::Survey);
+    let call = Call { worst: Some(Ok(call.expected)), ..call };
+    let verdict = desk.admit(&mut store, &known, call, OnFailure::Allow, 0);
+    assert_eq!(code(&verdict), "quota_unavailable");
 }

@@ -3,22 +3,25 @@
 use std::rc::Rc;
 
 use super::names::Name;
-use super::{Exchange, Phase, Refusal, Step, Teller, seconds};
-use crate::budget::Expected;
+use super::{Admitted, Exchange, Phase, Refusal, Step, Teller, seconds};
+use crate::budget::Demand;
 use crate::config::{Anonymous, OnFailure, Unknown, Unpriced};
-use crate::desk::{Call, Known, Mark, Refused, Standing, Verdict, unavailable};
+use crate::desk::{Call, Hold, Known, Mark, Refused, Standing, Verdict, unavailable};
 use crate::estimate::{Basis, Learned};
+use crate::gate::Target;
+use crate::price::Tariff;
 use crate::provider::Shape;
 use crate::record::Decision;
-use crate::request::Change;
+use crate::request::{Change, Most};
 use crate::scope::Scope;
 use crate::shared::Shared;
+use crate::worst::{self, Circumstances, Survey, Unbounded};
 
 impl Exchange {
     pub(super) fn decide(
         &mut self,
         at_end: bool,
-        can_wait: bool,
+        waited_ms: u64,
         teller: Teller<'_, impl Shared>,
     ) -> Step {
         let must_be_known = self.gate.config.anonymous == Anonymous::Refuse;
@@ -40,11 +43,11 @@ impl Exchange {
         match costs && self.gate.decides() {
             false => Step::Continue,
             true if !at_end => Step::Hold,
-            true => self.admit(can_wait, teller),
+            true => self.admit(waited_ms, teller),
         }
     }
 
-    fn admit(&mut self, can_wait: bool, teller: Teller<'_, impl Shared>) -> Step {
+    fn admit(&mut self, waited_ms: u64, teller: Teller<'_, impl Shared>) -> Step {
         let Teller { desk, shared, now_ms } = teller;
         let gate = Rc::clone(&self.gate);
         let config = &gate.config;
@@ -56,7 +59,7 @@ impl Exchange {
             (Some(name), _) | (None, Anonymous::Tenant(name)) => name.clone(),
             (None, Anonymous::Refuse) => return Step::Continue,
         };
-        let can_wait = can_wait && !desk.book.is_away(now_ms);
+        let can_wait = waited_ms < config.patience_ms() && !desk.book.is_away(now_ms);
         let own = gate.own.as_ref().map(|own| desk.known(shared, own, &name, now_ms));
         let known = match own
             .map_or_else(|| desk.tenants.standing(shared, &name, now_ms), Standing::Known)
@@ -76,8 +79,14 @@ impl Exchange {
             },
         };
         let teller = Teller { desk, shared, now_ms };
-        let verdict = self.judge(teller, &known, &name, can_wait);
-        self.take(verdict, &known)
+        let verdict = self.judge(teller, &known, (&name, can_wait), waited_ms);
+        if config.tell.remaining {
+            let scope = self.scope(&name, self.asked_model());
+            self.admitted.room = desk.tightest(shared, &known, &scope, now_ms);
+        }
+        let step = self.take(verdict, &known);
+        self.begin_growing(&desk.learned);
+        step
     }
 
     /// What the budgets say. A call that is moved to another model is judged again, as one of that
@@ -86,22 +95,20 @@ impl Exchange {
         &self,
         Teller { desk, shared, now_ms }: Teller<'_, impl Shared>,
         known: &Known,
-        name: &str,
-        can_wait: bool,
+        (name, can_wait): (&str, bool),
+        waited_ms: u64,
     ) -> Verdict {
         let on_failure = self.gate.config.on_failure();
         let mut moved: Option<(String, String)> = None;
         for moves_left in (0..=MAX_MOVES).rev() {
             let model = moved.as_ref().map(|(to, _)| to.as_str()).or(self.asked_model());
-            let scope = Scope {
-                feature: self.who.feature.get().map(String::as_str),
-                model,
-                provider: Some(&self.target.provider),
-                key: Some(name),
-            };
             let call = Call {
-                scope,
+                scope: self.scope(name, model),
                 expected: self.expected(model, &desk.learned),
+                worst: self.survey.as_ref().map(|survey| self.worst(model, survey)),
+                shortest: self.shortest().filter(|_| moved.is_none()),
+                output: None,
+                waited_ms,
                 can_change: moves_left > 0 && self.can_change(),
                 can_wait,
             };
@@ -122,28 +129,47 @@ impl Exchange {
         Verdict::Refuse(unavailable())
     }
 
+    fn scope<'a>(&'a self, name: &'a str, model: Option<&'a str>) -> Scope<'a> {
+        Scope {
+            feature: self.who.feature.get().map(String::as_str),
+            model,
+            provider: Some(&self.target.provider),
+            key: Some(name),
+        }
+    }
+
     fn take(&mut self, verdict: Verdict, known: &Known) -> Step {
         self.admitted.tenant = Some(known.tenant.id.clone());
         match verdict {
             Verdict::Wait => Step::Wait,
-            Verdict::Refuse(refused) => self.refuse_for(refused),
-            Verdict::Pass(holds, mark) => {
-                let (decision, budget) = match mark {
-                    None => (Decision::Pass, None),
-                    Some(Mark::Warn(budget)) => (Decision::Warn, Some(budget)),
-                    Some(Mark::Shadow(budget)) => (Decision::Shadow, Some(budget)),
-                };
-                self.admitted.holds = holds;
-                (self.admitted.decision, self.admitted.budget) = (Some(decision), budget);
-                Step::Continue
+            Verdict::Survey => Step::Survey,
+            Verdict::Lower(holds, mark, output) => {
+                self.admitted.output = Some(output);
+                let most = Most::of(self.target.api, &self.target.provider, output);
+                self.body.lower(output);
+                let _ = self.pass(holds, mark);
+                Step::Change(Change { most, ..Change::default() })
             }
+            Verdict::Refuse(refused) => self.refuse_for(refused),
+            Verdict::Pass(holds, mark) => self.pass(holds, mark),
             Verdict::Downgrade(holds, to, budget) => {
-                self.admitted.holds = holds;
+                self.admitted.hold(holds);
                 self.admitted.decision = Some(Decision::Downgrade);
                 (self.admitted.budget, self.admitted.model) = (Some(budget), Some(to.clone()));
-                Step::Change(Change { model: Some(to), usage: false })
+                Step::Change(Change { model: Some(to), ..Change::default() })
             }
         }
+    }
+
+    fn pass(&mut self, holds: Vec<Hold>, mark: Option<Mark>) -> Step {
+        let (decision, budget) = match mark {
+            None => (Decision::Pass, None),
+            Some(Mark::Warn(budget)) => (Decision::Warn, Some(budget)),
+            Some(Mark::Shadow(budget)) => (Decision::Shadow, Some(budget)),
+        };
+        self.admitted.hold(holds);
+        (self.admitted.decision, self.admitted.budget) = (Some(decision), budget);
+        Step::Continue
     }
 
     fn admit_unknown(&mut self, unknown: Unknown) -> Step {
@@ -171,14 +197,61 @@ impl Exchange {
         Some(!tariff.is_some_and(|tariff| tariff.is_priced(seconds(self.began_ms))))
     }
 
-    /// What the call may take on this model.
-    fn expected(&self, model: Option<&str>, learned: &Learned) -> Expected {
-        let prices = &self.prices;
-        let tariff = model.and_then(|model| prices.find(&self.target.provider, model));
-        let tariff = tariff.or_else(|| prices.fallback());
+    /// What the call is expected to take on this model.
+    pub(super) fn expected(&self, model: Option<&str>, learned: &Learned) -> Demand {
         let rates = learned.rates(model);
         let basis = Basis { api: self.target.api, said: self.body.said(), rates };
-        Expected::of(&basis, tariff, seconds(self.began_ms))
+        Demand::expected(&basis, self.tariff(model), seconds(self.began_ms))
+    }
+
+    /// The most that it can take on this model.
+    fn worst(
+        &self,
+        model: Option<&str>,
+        survey: &Result<Survey, Unbounded>,
+    ) -> Result<Demand, Unbounded> {
+        let config = &self.gate.config;
+        // While its head is held, Envoy can still be told not to send it again.
+        let attempts = config.max_attempts.or(self.head_held.then_some(1));
+        let around = Circumstances {
+            api: self.target.api,
+            provider: &self.target.provider,
+            model,
+            tariff: self.tariff(model),
+            attempts: attempts.map(u64::from),
+            cost_source: config.cost_source,
+            at: seconds(self.began_ms),
+        };
+        worst::demand(survey, &around)
+    }
+
+    /// Whether it holds the most that it can take of some budget.
+    #[must_use]
+    pub const fn holds_most(&self) -> bool {
+        self.survey.is_some()
+    }
+
+    /// How often Envoy may send the call again, if that must be said.
+    #[must_use]
+    pub fn resends(&self) -> Option<u32> {
+        let config = &self.gate.config;
+        let once = self.survey.is_some() && self.head_held && !self.is_refused();
+        let most = config.max_attempts.or(once.then_some(1))?;
+        Some(most.saturating_sub(1))
+    }
+
+    /// The shortest answer worth asking for, where the longest can be cut down.
+    fn shortest(&self) -> Option<u64> {
+        let Target { api, provider, signed, .. } = &self.target;
+        let can = !signed && Most::of(*api, provider, 0).is_some();
+        let thought = self.body.said().thought.unwrap_or(0);
+        can.then(|| thought.saturating_add(SHORTEST))
+    }
+
+    pub(super) fn tariff(&self, model: Option<&str>) -> Option<Tariff<'_>> {
+        let prices = &self.prices;
+        let tariff = model.and_then(|model| prices.find(&self.target.provider, model));
+        tariff.or_else(|| prices.fallback())
     }
 
     pub(super) fn asked_model(&self) -> Option<&str> {
@@ -219,6 +292,18 @@ impl Exchange {
 
 /// So often a call may be moved to another model: maps that send it round in a circle refuse it.
 const MAX_MOVES: u8 = 4;
+
+impl Admitted {
+    /// Notes what the call has been given.
+    fn hold(&mut self, holds: Vec<Hold>) {
+        self.firm = (!holds.is_empty()).then(|| holds.iter().all(Hold::is_firm));
+        self.held = holds.iter().filter_map(Hold::dollars).max();
+        self.holds = holds;
+    }
+}
+
+/// Answers of fewer tokens say nothing; some providers refuse to give any.
+const SHORTEST: u64 = 16;
 /// The tenant of strangers where all calls without a customer are refused.
 const NOBODY: &str = "unknown";
 const UNKNOWN: &str =

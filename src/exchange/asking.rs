@@ -36,7 +36,7 @@ impl Exchange {
         }
         match step {
             Step::Continue if !self.gate.config.hold_headers => {
-                let change = Change { model: None, usage: true };
+                let change = Change { usage: true, ..Change::default() };
                 self.asking = Asking::Passing(Box::new(Editor::new(change)));
                 Step::Continue
             }
@@ -70,14 +70,14 @@ impl Exchange {
 
     /// Ends with `step`, what all of a body that has waited led to.
     pub(super) fn end_asking(&mut self, step: Step) -> Step {
-        if step == Step::Wait || !matches!(self.asking, Asking::Held) {
+        if matches!(step, Step::Wait | Step::Survey) || !matches!(self.asking, Asking::Held) {
             return step;
         }
         let said = self.body.said();
         let wanted = said.stream == Some(true) && said.usage != Some(true);
         let (asking, step) = match step {
             Step::Continue if wanted => {
-                (Asking::Asked, Step::Change(Change { model: None, usage: true }))
+                (Asking::Asked, Step::Change(Change { usage: true, ..Change::default() }))
             }
             Step::Change(change) if wanted => {
                 (Asking::Asked, Step::Change(Change { usage: true, ..change }))
@@ -90,8 +90,7 @@ impl Exchange {
 
     /// Prepares to take usage out of an answer; in a coding, it stays.
     pub(super) fn begin_stripping(&mut self, content_encoding: &str) {
-        let plain = ["", "identity"].iter().any(|name| content_encoding.eq_ignore_ascii_case(name));
-        if plain && matches!(self.asking, Asking::Asked) {
+        if is_plain(content_encoding) && matches!(self.asking, Asking::Asked) {
             self.asking = Asking::Stripping(Box::default());
         }
     }
@@ -114,6 +113,11 @@ impl Exchange {
     pub fn stop_asking(&mut self) {
         self.asking = Asking::No;
     }
+}
+
+/// Whether a `content-encoding` says that there is none.
+pub(super) fn is_plain(content_encoding: &str) -> bool {
+    ["", "identity"].iter().any(|name| content_encoding.eq_ignore_ascii_case(name))
 }
 
 /// Whether a request is signed with AWS SigV4, by its `authorization` or in its path: neither its body

@@ -13,6 +13,8 @@ pub(super) struct Reply {
     pub(super) answer: Answer,
     pub(super) first_ms: Option<u64>,
     pub(super) whole: bool,
+    /// Whether it is in no coding.
+    pub(super) plain: bool,
 }
 
 /// Who made an answer.
@@ -59,7 +61,7 @@ impl Finding {
         target: &Target,
         details: &str,
     ) -> Self {
-        let Reply { status, origin, answer, first_ms, whole } = reply;
+        let Reply { status, origin, answer, first_ms, whole, .. } = reply;
         let mut evidence = answer.finish(&target.provider, whole);
         let amount = match (origin, evidence.reported.clone()) {
             (From::Envoy, _) => Amount::Absent,

@@ -75,6 +75,12 @@ pub(super) fn resume_request() -> Result<(), Failure> {
     done(unsafe { proxy_continue_stream(0) })
 }
 
+/// Resets the current stream, towards the client and the upstream.
+pub(super) fn close_stream() -> Result<(), Failure> {
+    // SAFETY: no pointer is passed.
+    done(unsafe { proxy_close_stream(1) })
+}
+
 pub(super) fn body(buffer: Buffer, start: usize, len: usize) -> Result<Bytes, Failure> {
     Bytes::from_host(|data, size| {
         // SAFETY: the host writes a pointer to memory that it asked `entry` for, and its length.
@@ -300,6 +306,7 @@ unsafe extern "C" {
     fn proxy_set_tick_period_milliseconds(millis: u32) -> i32;
     fn proxy_set_effective_context(id: u32) -> i32;
     fn proxy_continue_stream(stream: i32) -> i32;
+    fn proxy_close_stream(stream: i32) -> i32;
     fn proxy_get_buffer_bytes(
         buffer: i32,
         start: usize,

@@ -3,7 +3,6 @@
 use super::abi::{self, Buffer, Headers, Level};
 use super::stream;
 use super::vm::{ASK_MS, NANOS_PER_MILLI, Vm};
-use crate::config::Service;
 use crate::sync::{Answer, VERSION};
 
 /// Sends what calls wait for to the service, at a tick whatever is to be said, unless an ask is
@@ -108,14 +107,11 @@ fn wake(root: u32) -> bool {
     if waiting.is_empty() {
         return false;
     }
-    let gate = Vm::enter(|vm| vm.gate(root)).flatten();
-    let timeout_ms =
-        gate.as_ref().and_then(|gate| gate.config.service.as_ref()).map_or(0, patience);
     let now_ms = abi::now() / NANOS_PER_MILLI;
     let mut still = Vec::new();
     for (id, since) in waiting {
-        let can_wait = now_ms.saturating_sub(since) < timeout_ms;
-        if abi::set_context(id).is_ok() && stream::retry(id, can_wait) {
+        let waited_ms = now_ms.saturating_sub(since);
+        if abi::set_context(id).is_ok() && stream::retry(id, waited_ms) {
             still.push((id, since));
         }
     }
@@ -123,11 +119,6 @@ fn wake(root: u32) -> bool {
     let waits = !still.is_empty();
     Vm::enter(|vm| vm.keep_waiting(root, still));
     waits
-}
-
-/// How long a call waits in all: for the ask under way when it came, and for its own.
-fn patience(service: &Service) -> u64 {
-    u64::from(service.timeout_ms).saturating_mul(2)
 }
 
 /// How often slices are looked after where there is no service.

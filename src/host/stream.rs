@@ -98,12 +98,21 @@ fn open(id: u32, stream: &mut Stream, (gate, head): (&Rc<Gate>, &Head), end: boo
             change::ask_for_plain_answer();
         }
     }
-    let exchange = Box::new(exchange);
-    stream.state = State::Call { gate: Rc::clone(gate), exchange, read: 0, held };
-    match step {
+    let mut exchange = Box::new(exchange);
+    let action = match step {
         // Where headers cannot be held, the body will be.
         Step::Hold if !held => Action::Continue,
-        step => take(id, root, step, 0),
+        step => take((id, root), (gate, &mut exchange), step, 0),
+    };
+    resend(&exchange);
+    stream.state = State::Call { gate: Rc::clone(gate), exchange, read: 0, held };
+    action
+}
+
+/// Tells Envoy how often the request may be sent again, where that matters.
+fn resend(exchange: &Exchange) {
+    if let Some(times) = exchange.resends() {
+        let _ = abi::replace_header(Headers::Request, "x-envoy-max-retries", &times.to_string());
     }
 }
 
@@ -119,24 +128,33 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
         let fresh = size.saturating_sub(*read);
         let chunk = abi::body(Buffer::Request, *read, fresh).unwrap_or_default();
         let step = tell(gate, |teller| exchange.on_request_body(chunk.as_slice(), end, teller));
-        *read = if matches!(step, Step::Hold | Step::Wait) { size } else { 0 };
-        take(id, stream.root, step, size)
+        *read = size;
+        let call = (&**gate, &mut **exchange);
+        let action = take((id, stream.root), call, step, size);
+        if action == Action::Continue {
+            *read = 0;
+        }
+        action
     })
 }
 
 /// Decides again about a stream that waits; tells whether it still does.
-pub(super) fn retry(id: u32, can_wait: bool) -> bool {
+pub(super) fn retry(id: u32, waited_ms: u64) -> bool {
     let mut waits = false;
     with(id, |stream| {
         let State::Call { gate, exchange, read, .. } = &mut stream.state else {
             return Action::Continue;
         };
-        let step = tell(gate, |teller| exchange.retry(can_wait, teller));
+        let mut step = tell(gate, |teller| exchange.retry(waited_ms, teller));
+        if step == Step::Survey {
+            step = look_through(gate, exchange, *read, waited_ms);
+        }
         match step {
             Step::Wait => waits = true,
             step => {
-                let size = core::mem::take(read);
-                if take(id, stream.root, step, size) == Action::Continue {
+                let call = (&**gate, &mut **exchange);
+                if take((id, stream.root), call, step, *read) == Action::Continue {
+                    *read = 0;
                     let _ = abi::resume_request();
                 }
             }
@@ -156,7 +174,7 @@ pub(super) fn on_request_trailers(id: u32) -> Action {
         }
         let step = tell(gate, |teller| exchange.on_request_end(teller));
         let size = *read;
-        take(id, stream.root, step, size)
+        take((id, stream.root), (&**gate, &mut **exchange), step, size)
     })
 }
 
@@ -181,9 +199,8 @@ pub(super) fn on_response_headers(id: u32, end: bool) -> Action {
         if end {
             exchange.on_answer_end();
         }
-        if let Some((from, to)) = exchange.downgrade() {
-            let told = format!("{from} -> {to}");
-            let _ = abi::replace_header(Headers::Response, "x-tollgate-downgraded", &told);
+        for (name, value) in exchange.told() {
+            let _ = abi::replace_header(Headers::Response, name, &value);
         }
         Action::Continue
     })
@@ -191,18 +208,33 @@ pub(super) fn on_response_headers(id: u32, end: bool) -> Action {
 
 pub(super) fn on_response_body(id: u32, size: usize, end: bool) -> Action {
     with(id, |stream| {
-        if let State::Call { exchange, .. } = &mut stream.state {
-            let chunk = match size {
-                0 => abi::Bytes::default(),
-                size => abi::body(Buffer::Response, 0, size).unwrap_or_default(),
-            };
-            exchange.on_answer_body(chunk.as_slice(), end, now_ms);
-            let is_whole = chunk.as_slice().len() == size;
-            let left = if is_whole { exchange.strip(chunk.as_slice(), end) } else { None };
-            let kept = left.map(|left| abi::replace_body(Buffer::Response, size, &left));
-            if !is_whole || kept.is_some_and(|kept| kept.is_err()) {
-                exchange.stop_asking();
+        let State::Call { gate, exchange, .. } = &mut stream.state else {
+            return Action::Continue;
+        };
+        if exchange.is_ended() {
+            let _ = abi::replace_body(Buffer::Response, size, b"");
+            let _ = abi::close_stream();
+            return Action::Continue;
+        }
+        let chunk = match size {
+            0 => abi::Bytes::default(),
+            size => abi::body(Buffer::Response, 0, size).unwrap_or_default(),
+        };
+        exchange.on_answer_body(chunk.as_slice(), end, now_ms);
+        if !end && exchange.outgrows() {
+            Vm::enter(|vm| vm.tell(gate, |teller| exchange.grow(teller)));
+        }
+        let is_whole = chunk.as_slice().len() == size;
+        let mut left = if is_whole { exchange.strip(chunk.as_slice(), end) } else { None };
+        if !end && let Some(cut) = exchange.cut(left.as_deref().unwrap_or(chunk.as_slice())) {
+            left = Some(cut);
+            if exchange.is_ended() {
+                Vm::enter(|vm| vm.close(stream.root, id));
             }
+        }
+        let kept = left.map(|left| abi::replace_body(Buffer::Response, size, &left));
+        if !is_whole || kept.is_some_and(|kept| kept.is_err()) {
+            exchange.stop_asking();
         }
         Action::Continue
     })
@@ -268,10 +300,39 @@ fn tell(gate: &Gate, act: impl FnOnce(Teller<'_, SharedData>) -> Step) -> Step {
     Vm::enter(|vm| vm.tell(gate, act)).unwrap_or(Step::Continue)
 }
 
+/// Shows all of a request's body, of which `size` bytes are held, to a call that needs it.
+fn look_through(gate: &Gate, exchange: &mut Exchange, size: usize, waited_ms: u64) -> Step {
+    let body = abi::body(Buffer::Request, 0, size).unwrap_or_default();
+    tell(gate, |teller| exchange.on_whole_body(body.as_slice(), waited_ms, teller))
+}
+
 /// Does what a step says, of a request of whose body `size` bytes are held.
-fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
+fn take(
+    (id, root): (u32, u32),
+    (gate, exchange): (&Gate, &mut Exchange),
+    step: Step,
+    size: usize,
+) -> Action {
+    let step = match step {
+        Step::Survey => look_through(gate, exchange, size, 0),
+        step => step,
+    };
+    let action = act((id, root), (gate, &mut *exchange), step, size);
+    if action == Action::Continue && exchange.holds_most() {
+        resend(exchange);
+    }
+    action
+}
+
+fn act(
+    (id, root): (u32, u32),
+    (gate, exchange): (&Gate, &mut Exchange),
+    step: Step,
+    size: usize,
+) -> Action {
     match step {
-        Step::Continue => Action::Continue,
+        // A body that was looked through is not asked for again.
+        Step::Continue | Step::Survey => Action::Continue,
         Step::Hold => Action::Pause,
         Step::Wait => {
             Vm::enter(|vm| vm.wait(root, id));
@@ -279,10 +340,13 @@ fn take(id: u32, root: u32, step: Step, size: usize) -> Action {
             let _ = abi::set_context(id);
             Action::Pause
         }
-        Step::Change(what) => {
-            change::request(what, size);
-            Action::Continue
-        }
+        Step::Change(what) => match change::request(what, size) {
+            true => Action::Continue,
+            false => {
+                let step = tell(gate, |teller| exchange.on_unchanged(teller));
+                act((id, root), (gate, exchange), step, size)
+            }
+        },
         Step::Replace(chunk) => {
             let _ = abi::replace_body(Buffer::Request, size, &chunk);
             Action::Continue

@@ -47,6 +47,8 @@ struct Plugin {
     resumed: Vec<(u32, u64)>,
     /// Streams that wait for the service, and since when.
     waiting: Vec<(u32, u64)>,
+    /// Streams that are over for their clients, and are to be closed.
+    closing: Vec<u32>,
     /// Whether ticks come fast, because calls wait for what another worker asks for.
     hurried: bool,
 }
@@ -152,11 +154,22 @@ impl Vm {
         }
     }
 
+    /// Closes a stream with the next tick, unless its upstream is faster.
+    pub(super) fn close(&mut self, root: u32, id: u32) {
+        if let Some(plugin) = self.plugins.get_mut(&root) {
+            plugin.closing.push(id);
+        }
+    }
+
     /// Resumes streams that have waited too long for their body: Envoy gives none while headers
     /// are held, unless its own configuration allows for it.
     pub(super) fn tick(&mut self, root: u32) {
         let now_ms = abi::now() / NANOS_PER_MILLI;
         let Some(plugin) = self.plugins.get_mut(&root) else { return };
+        for id in core::mem::take(&mut plugin.closing) {
+            let _ = abi::set_context(id).and_then(|()| abi::close_stream());
+            let _ = abi::set_context(root);
+        }
         if plugin.holds == Some(true) {
             return;
         }
@@ -305,11 +318,11 @@ impl Vm {
             return;
         }
         office.under_way = None;
-        let Desk { tenants, book, .. } = &mut office.desk;
+        let book = &mut office.desk.book;
         match heard {
             Heard::Answer(mut answer) => {
                 let edition = answer.prices.take();
-                book.on_answer(tenants, &mut SharedData, *answer, now_ms);
+                office.desk.on_answer(&mut SharedData, *answer, now_ms);
                 if let Some(edition) = edition {
                     self.receive_prices(gate, &edition, now_ms);
                 }

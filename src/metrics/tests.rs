@@ -42,6 +42,7 @@ fn record() -> Record {
         said_cost: None,
         decision: Decision::Pass,
         budget: None,
+        firm: None,
         outcome: Outcome::Ok,
         trouble: Some(Trouble::Usage),
     }

@@ -75,6 +75,16 @@ impl Model {
         (priced || !missing).then(|| Cost { amount: sum.rounded(), complete })
     }
 
+    /// The dearest rate at `at`, on whatever terms, of what counts.
+    pub(super) fn dearest(&self, at: u64, counts: &dyn Fn(Priced) -> bool) -> Option<u128> {
+        if self.is_closed(at) {
+            return None;
+        }
+        let standard = self.standard(at).and_then(|dated| dated.rates.dearest(counts));
+        let variants = self.variants.iter().filter(|variant| is_active(variant.active, at));
+        variants.filter_map(|variant| variant.rates.dearest(counts)).chain(standard).max()
+    }
+
     fn charged(&self, unit: Unit, quantity: u64) -> u64 {
         match &self.least {
             Some(Least(label, least)) if **label == *unit.label() => quantity.max(*least),

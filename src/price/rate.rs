@@ -66,6 +66,12 @@ impl Rates {
         self.0.iter().find(|(p, _)| *p == priced).map(|(_, rate)| rate)
     }
 
+    /// The dearest rate of those that count.
+    pub(super) fn dearest(&self, counts: &dyn Fn(Priced) -> bool) -> Option<u128> {
+        let counting = self.0.iter().filter(|(priced, _)| counts(*priced));
+        counting.map(|(_, rate)| rate.dearest()).max()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -103,6 +109,11 @@ impl Rate {
             return Err("tiers out of order");
         }
         Ok(Self { base, tiers })
+    }
+
+    /// The dearest rate, whatever the size of the prompt.
+    pub(super) fn dearest(&self) -> u128 {
+        self.tiers.iter().fold(self.base.0, |most, (_, rate)| most.max(rate.0))
     }
 
     const fn at(&self, total_input: u64) -> Number {
@@ -190,6 +201,8 @@ const HOUR: u128 = 3_600_000;
 const COMMON: u128 = 18_000_000;
 /// Parts of a nano-dollar in which rates are kept: some sellers quote twelfths of a dollar.
 const FINE: u128 = 1_000_000_000;
+/// Parts of a rate for a million that are a nano-dollar for one.
+pub(super) const PER_MILLION: u128 = MILLION * FINE;
 /// Decimals that these can hold.
 const DECIMALS: usize = 9;
 /// Parts of a [`Sum`] that are a nano-dollar.

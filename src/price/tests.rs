@@ -377,3 +377,43 @@ fn costs_are_those_of_genai_prices_to_the_nano_dollar() {
         assert_eq!(answer, call.answer, "{line}");
     }
 }
+
+#[test]
+fn nothing_costs_more_than_the_dearest_rates_say() {
+    let prices = Prices::new(Book::embedded().unwrap(), Vec::new());
+    let words = [None, Some("flex"), Some("priority"), Some("default")];
+    let models = [
+        ("openai", "gpt-5"),
+        ("openai", "gpt-4o-mini"),
+        ("anthropic", "claude-sonnet-4-5"),
+        ("anthropic", "claude-opus-4-6"),
+        ("google", "gemini-2.5-pro"),
+    ];
+    for (provider, model) in models {
+        let tariff = prices.find(provider, model).unwrap();
+        let most = tariff.dearest(1_795_000_000).unwrap();
+        for (unit, service_tier) in Unit::ALL.iter().flat_map(|unit| words.map(|w| (*unit, w))) {
+            if unit.side() == crate::usage::Side::Item {
+                continue;
+            }
+            for (n, speed) in [(1, None), (199_999, Some("fast")), (2_000_003, None)] {
+                let usage = Usage::default().with(unit, n).with(Unit::Output, 77);
+                let terms = Terms { at: 1_795_000_000, service_tier, speed, ..Terms::default() };
+                let Some(cost) = tariff.cost(&usage, &terms) else { continue };
+                let bound = most.cost(usage.input_tokens(), usage.output_tokens()).unwrap();
+                assert!(cost.amount <= bound, "{model} {unit:?} {service_tier:?} {n}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_has_no_price_has_no_dearest_price() {
+    let rates = [(Priced::Unit(Unit::Input), NanoUsd::new(3))];
+    let own = Override::new(None, "embed", &rates).unwrap();
+    let prices = Prices::new(Book::embedded().unwrap(), vec![own]);
+    let most = prices.find("x", "embed").unwrap().dearest(0).unwrap();
+    assert_eq!(most.cost(1, 0), Some(NanoUsd::new(1)), "rounded up");
+    assert_eq!(most.cost(1, 1), None);
+    assert_eq!(most.cost(u64::MAX, 0).map(NanoUsd::nanos), Some(55_340_232_221_129));
+}

@@ -185,6 +185,18 @@ impl Answer {
         self.coded.feed(chunk, &mut |bytes| self.body.feed(bytes, binary));
     }
 
+    /// The bytes of text that the model has written so far.
+    #[must_use]
+    pub const fn text_bytes(&self) -> u64 {
+        self.body.notes.text_bytes
+    }
+
+    /// Whether it is a stream of server-sent events.
+    #[must_use]
+    pub fn is_events(&self) -> bool {
+        self.body.framing == Some(Framing::Sse)
+    }
+
     /// Ends the answer. `whole` says whether the body came to its end.
     #[must_use]
     pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {

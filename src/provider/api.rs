@@ -265,6 +265,20 @@ impl Api {
         matches!(self, Self::OpenAiImages | Self::OpenAiTranscriptions | Self::OpenAiTranslations)
     }
 
+    /// Whether its answer has tokens of its own.
+    #[must_use]
+    pub const fn writes(self) -> bool {
+        !matches!(
+            self,
+            Self::OpenAiEmbeddings
+                | Self::GeminiEmbed
+                | Self::CohereEmbed
+                | Self::OllamaEmbed
+                | Self::Rerank
+                | Self::VertexPredict
+        )
+    }
+
     /// Whether its streams tell usage only where `stream_options.include_usage` says so.
     #[must_use]
     pub const fn has_usage_option(self) -> bool {

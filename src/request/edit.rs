@@ -4,6 +4,7 @@
 
 use std::rc::Rc;
 
+use super::most::{self, Most};
 use crate::json::{Found, How, Pick, Scanner, Spec};
 
 /// What a request body is to be changed to.
@@ -13,12 +14,17 @@ pub struct Change {
     pub model: Option<String>,
     /// Whether a stream is to end with its usage (`stream_options.include_usage`).
     pub usage: bool,
+    /// How long an answer may become, if less than it asks for.
+    pub most: Option<Most>,
 }
 
 /// The body with a change made to it; `None` where nothing of it is to be changed.
 #[must_use]
 pub fn edited(body: &[u8], change: Change) -> Option<Vec<u8>> {
-    Editor::new(change).feed(body)
+    let mut editor = Editor::new(change);
+    let edited = editor.feed(body);
+    // What was decided on a shorter answer must not go out with a longer one.
+    edited.filter(|_| editor.change.most.is_none() || editor.lowered == Lowered::Done)
 }
 
 /// Changes one request body in chunks.
@@ -33,18 +39,32 @@ pub struct Editor {
     /// Whether nothing is to be put at the end: `stream_options` are there, or the end has passed.
     settled: bool,
     asked: bool,
+    lowered: Lowered,
+}
+
+/// Whether the longest answer is what it is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lowered {
+    /// Nothing has said how long it may become.
+    NotSaid,
+    /// It is.
+    Done,
+    /// It cannot be made so.
+    Failed,
 }
 
 impl Editor {
     /// An editor at the start of a body.
     #[must_use]
     pub fn new(change: Change) -> Self {
-        let scanner = Scanner::new(Rc::new(Spec::of(&[
+        let mut spec = Spec::of(&[
             ("/model", MODEL, How::Take),
             ("/stream", STREAM, How::Take),
             ("/stream_options", OPTIONS, How::Take),
-        ])));
-        Self { scanner, change, stream: false, settled: false, asked: false }
+        ]);
+        most::add_to(&mut spec, change.most.as_ref(), MOST);
+        let (scanner, lowered) = (Scanner::new(Rc::new(spec)), Lowered::NotSaid);
+        Self { scanner, change, stream: false, settled: false, asked: false, lowered }
     }
 
     /// Whether the body has been made to ask for usage.
@@ -55,7 +75,7 @@ impl Editor {
 
     /// What a chunk is to be changed to; `None` where it stays as it is.
     pub fn feed(&mut self, chunk: &[u8]) -> Option<Vec<u8>> {
-        let Self { scanner, stream, settled, .. } = self;
+        let Self { scanner, stream, settled, lowered, .. } = self;
         let mut places = Vec::new();
         scanner.feed(chunk, &mut |found| match found {
             Found::Value(STREAM, raw) => *stream = raw == b"true",
@@ -63,6 +83,7 @@ impl Editor {
                 *settled |= pick == OPTIONS;
                 places.extend(place(chunk, raw).map(|place| (pick, place)));
             }
+            Found::TooLong(MOST) => *lowered = Lowered::Failed,
             Found::TooLong(pick) => *settled |= pick == OPTIONS,
             Found::Text(..) => {}
         });
@@ -72,11 +93,23 @@ impl Editor {
                 MODEL => {
                     self.change.model.as_ref().and_then(|model| serde_json::to_vec(model).ok())
                 }
+                MOST => {
+                    if self.lowered == Lowered::NotSaid {
+                        self.lowered = Lowered::Done;
+                    }
+                    let value = chunk.get(place.0..place.1)?;
+                    self.change.most.and_then(|most| most.changed(value))
+                }
                 _ => self.options(chunk.get(place.0..place.1)?),
             };
             edits.extend(new.map(|new| (place, new)));
         }
-        edits.extend(self.at_end(chunk).map(|end| ((end, end), ALL_OPTIONS.to_vec())));
+        if self.scanner.is_between()
+            && let Some(end) = chunk.iter().rposition(|&byte| byte == b'}')
+            && let Some(last) = self.at_end(chunk.get(..end)?)
+        {
+            edits.push(((end, end), last));
+        }
         if edits.is_empty() { None } else { splice(chunk, &edits) }
     }
 
@@ -92,12 +125,20 @@ impl Editor {
         new
     }
 
-    /// Where the body ends in this chunk, if options are to be put there.
-    fn at_end(&mut self, chunk: &[u8]) -> Option<usize> {
-        let may = self.change.usage && self.stream && !self.settled && self.scanner.is_between();
-        let end = chunk.iter().rposition(|&byte| byte == b'}').filter(|_| may)?;
-        (self.settled, self.asked) = (true, true);
-        Some(end)
+    /// What is put at the end of a body, of which this chunk has the last part.
+    fn at_end(&mut self, before: &[u8]) -> Option<Vec<u8>> {
+        let mut last = Vec::new();
+        if self.change.usage && self.stream && !self.settled {
+            (self.settled, self.asked) = (true, true);
+            last.push(ALL_OPTIONS.to_vec());
+        }
+        if let Some(most) = self.change.most.filter(|_| self.lowered == Lowered::NotSaid) {
+            self.lowered = Lowered::Done;
+            last.push(most.whole());
+        }
+        let is_first = before.trim_ascii_end().ends_with(b"{");
+        let comma: &[u8] = if is_first || last.is_empty() { b"" } else { b"," };
+        (!last.is_empty()).then(|| [comma, &last.join(&b',')].concat())
     }
 }
 
@@ -121,17 +162,17 @@ fn with_usage(options: &[u8]) -> Option<Vec<u8>> {
     if edits.is_empty() { None } else { splice(options, &edits) }
 }
 
-type Place = (usize, usize);
+pub(super) type Place = (usize, usize);
 
 /// Where a value stands in a text, if it was not put together from several.
-fn place(text: &[u8], value: &[u8]) -> Option<Place> {
+pub(super) fn place(text: &[u8], value: &[u8]) -> Option<Place> {
     let start = (value.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     let end = start.checked_add(value.len())?;
     (text.get(start..end)? == value).then_some((start, end))
 }
 
 /// The text with something else at some places, which are in order.
-fn splice(text: &[u8], edits: &[(Place, Vec<u8>)]) -> Option<Vec<u8>> {
+pub(super) fn splice(text: &[u8], edits: &[(Place, Vec<u8>)]) -> Option<Vec<u8>> {
     let mut changed = Vec::with_capacity(text.len().saturating_add(ROOM));
     let mut from = 0;
     for ((start, end), new) in edits {
@@ -146,12 +187,13 @@ fn splice(text: &[u8], edits: &[(Place, Vec<u8>)]) -> Option<Vec<u8>> {
 const MODEL: Pick = 0;
 const STREAM: Pick = 1;
 const OPTIONS: Pick = 2;
+const MOST: Pick = 3;
 const INCLUDE_USAGE: Pick = 0;
 
 const USAGE: &[u8] = br#""include_usage":true"#;
 const ONLY_USAGE: &[u8] = br#"{"include_usage":true}"#;
 /// What is put at the end of a body, which has at least `stream` before.
-const ALL_OPTIONS: &[u8] = br#","stream_options":{"include_usage":true}"#;
+const ALL_OPTIONS: &[u8] = br#""stream_options":{"include_usage":true}"#;
 /// For what is put in: the options, and the rest of a model's name.
 const ROOM: usize = 128;
 
@@ -176,7 +218,7 @@ mod tests {
             ("not json",                                      None),
         ];
         for (body, expected) in cases {
-            let change = Change { model: Some("m\"1".to_owned()), usage: false };
+            let change = Change { model: Some("m\"1".to_owned()), ..Change::default() };
             assert_eq!(text(edited(body.as_bytes(), change)).as_deref(), expected, "{body}");
         }
     }
@@ -212,7 +254,7 @@ mod tests {
             ("not json",                                                    None),
         ];
         for (body, expected) in cases {
-            let change = Change { model: None, usage: true };
+            let change = Change { usage: true, ..Change::default() };
             let mut editor = Editor::new(change);
             assert_eq!(text(editor.feed(body.as_bytes())).as_deref(), expected, "{body}");
             assert_eq!(editor.has_asked(), expected.is_some(), "{body}");
@@ -221,14 +263,14 @@ mod tests {
 
     #[test]
     fn one_edit_changes_model_and_asks_for_usage() {
-        let change = Change { model: Some("small".to_owned()), usage: true };
+        let change = Change { model: Some("small".to_owned()), usage: true, most: None };
         let body = br#"{"stream":true,"model":"large"}"#;
         let expected = r#"{"stream":true,"model":"small","stream_options":{"include_usage":true}}"#;
         assert_eq!(text(edited(body, change)).as_deref(), Some(expected));
     }
 
     fn in_chunks<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (String, bool) {
-        let mut editor = Editor::new(Change { model: None, usage: true });
+        let mut editor = Editor::new(Change { usage: true, ..Change::default() });
         let edited = chunks.flat_map(|chunk| editor.feed(chunk).unwrap_or_else(|| chunk.to_vec()));
         (String::from_utf8(edited.collect()).unwrap(), editor.has_asked())
     }

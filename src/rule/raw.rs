@@ -10,6 +10,7 @@ use serde::{
     de::{self, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
+use super::hold::{RawHold, RawOutrun, RawTooLarge};
 use crate::config::shape::{Object, Pairs, Texts, Whole, Word};
 use crate::money::NanoUsd;
 use crate::scope::Facet;
@@ -33,6 +34,10 @@ pub struct RawRule {
     pub(crate) action: RawAction,
     #[serde(default)]
     pub(crate) shadow: bool,
+    pub(crate) hold: Option<Word<RawHold>>,
+    pub(crate) too_large: Option<Word<RawTooLarge>>,
+    pub(crate) outrun: Option<Word<RawOutrun>>,
+    pub(crate) wait_ms: Option<Whole>,
 }
 
 /// Which calls count: each field is a name, a beginning and a `*`, or a list of such, of which one

@@ -26,6 +26,9 @@ pub struct Lease {
     pub spent: u64,
     /// When a worker last took it on itself to ask for more.
     pub asked_ms: u64,
+    /// What may yet come back: what the service has lent to whomever, or, of a budget that no
+    /// service keeps, what calls hold.
+    pub lent: u64,
 }
 
 /// A draw from a lease came to nothing.
@@ -57,14 +60,16 @@ impl Lease {
             limit: next()?,
             spent: next()?,
             asked_ms: next()?,
+            lent: next()?,
         })
     }
 
     fn write(&self) -> Vec<u8> {
         let Self { window, available, debt, until_ms, left, told_ms, .. } = *self;
-        let Self { drawn_ms, limit, spent, asked_ms, .. } = *self;
-        let numbers =
-            [window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent, asked_ms];
+        let Self { drawn_ms, limit, spent, asked_ms, lent, .. } = *self;
+        let numbers = [
+            window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent, asked_ms, lent,
+        ];
         [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
     }
 
@@ -92,6 +97,9 @@ impl Lease {
         let ahead = ahead.min(rest / PLENTY);
         self.available = rest.saturating_sub(ahead);
         self.drawn_ms = now_ms;
+        if self.limit > 0 {
+            self.lent = self.lent.saturating_add(need);
+        }
         Ok(need.saturating_add(ahead))
     }
 
@@ -139,6 +147,8 @@ pub struct Loan {
     pub left: u64,
     /// What it says was used.
     pub used: u64,
+    /// What the service has lent to whomever.
+    pub lent: u64,
     /// Until when calls may be admitted on the lease.
     pub until_ms: u64,
 }
@@ -160,7 +170,8 @@ pub fn lend(
         lease.window = loan.window;
         lease.back(loan.window, loan.amount);
         lease.until_ms = lease.until_ms.max(loan.until_ms);
-        (lease.left, lease.spent, lease.told_ms) = (loan.left, loan.used, now_ms);
+        (lease.left, lease.spent, lease.lent) = (loan.left, loan.used, loan.lent);
+        lease.told_ms = now_ms;
         lease.asked_ms = 0;
         // A loan for a window before the lease's is late: that window is over.
         let keep = loan.window >= old.window;
@@ -265,11 +276,14 @@ pub(super) fn back(
     shared: &mut impl Shared,
     budget: &str,
     window: u64,
-    amount: u64,
+    (amount, freed): (u64, u64),
 ) -> Result<(), Conflict> {
     update(shared, &key(budget), |old| {
         let Some(mut lease) = old.and_then(Lease::read) else { return (None, ()) };
         lease.back(window, amount);
+        if lease.window == window {
+            lease.lent = lease.lent.saturating_sub(freed);
+        }
         (Some(lease.write()), ())
     })
 }

@@ -2,7 +2,7 @@ use super::*;
 use crate::shared::fake::Store;
 
 fn loan(amount: u64) -> Loan {
-    Loan { window: 1, amount, left: 0, used: 0, until_ms: 1_000 }
+    Loan { window: 1, amount, left: 0, used: 0, lent: 0, until_ms: 1_000 }
 }
 
 fn available(store: &Store) -> u64 {
@@ -164,7 +164,7 @@ fn a_debt_is_paid_before_anything_is_available_again() {
     open(&mut store, "b", 1, 10, 9_000).unwrap();
     owe(&mut store, "b", 1, 14).unwrap();
     assert_eq!(available(&store), 0);
-    back(&mut store, "b", 1, 6).unwrap();
+    back(&mut store, "b", 1, (6, 0)).unwrap();
     assert_eq!(available(&store), 2);
 }
 

@@ -17,6 +17,7 @@ mod configuration;
 mod endings;
 mod faults;
 mod holding;
+mod holds;
 mod identity;
 mod metrics;
 mod prices;

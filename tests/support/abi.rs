@@ -102,6 +102,14 @@ extern "C" fn proxy_continue_stream(_stream: i32) -> i32 {
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn proxy_close_stream(_stream: i32) -> i32 {
+    answer("proxy_close_stream", |host| {
+        host.stream()?.closed = true;
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn proxy_get_buffer_bytes(
     buffer: i32,
     start: usize,

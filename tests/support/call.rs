@@ -176,6 +176,20 @@ impl<'a> Call<'a> {
         String::from_utf8(self.client_bytes()).unwrap()
     }
 
+    /// Whether the filter has closed the stream.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.look(|stream| stream.closed)
+    }
+
+    /// The value of a header of the answer, as the client gets it, or `-`.
+    pub(crate) fn told(&self, name: &'static str) -> String {
+        self.look(move |stream| {
+            let mut headers = stream.response.headers.iter().rev();
+            let found = headers.find(|(key, _)| key == name);
+            found.map_or("-".to_owned(), |(_, value)| String::from_utf8(value.clone()).unwrap())
+        })
+    }
+
     /// The headers of the answer, as the client gets them.
     pub(crate) fn answer_header(&self, name: &'static str) -> bool {
         self.look(move |stream| stream.response.headers.iter().any(|(key, _)| key == name))

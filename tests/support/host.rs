@@ -67,6 +67,8 @@ pub(crate) struct Stream {
     pub(crate) reply: Option<Reply>,
     /// Whether the filter wants the request to go on.
     pub(crate) resumed: bool,
+    /// Whether the filter wants the stream closed.
+    pub(crate) closed: bool,
     pub(crate) flow: super::manager::Flow,
 }
 

@@ -168,8 +168,20 @@ pub(super) fn request_trailers(id: u32) {
     });
 }
 
-/// Lets requests go on that the filter has resumed; what has waited goes through the filter.
+/// Lets requests go on that the filter has resumed; what has waited goes through the filter, but a
+/// body that it has paused at, which it may have changed meanwhile.
 fn resume(id: u32) {
+    let held = stream(id, |stream| {
+        let body = stream.request_body.take();
+        body.filter(|_| stream.flow.held.take().is_some())
+    });
+    if let Some(held) = held {
+        stream(id, |stream| {
+            stream.resumed = false;
+            pass_body(stream, &held, true);
+        });
+        return;
+    }
     let (waiting, end) = stream(id, |stream| {
         stream.resumed = false;
         pass_headers(stream, false);
@@ -181,8 +193,20 @@ fn resume(id: u32) {
 }
 
 pub(super) fn tick(root: u32) {
-    with(|host| host.context = root);
+    with(|host| {
+        host.context = root;
+        for stream in host.streams.values_mut() {
+            stream.request_body = stream.flow.held.clone();
+        }
+    });
     entry::proxy_on_tick(root);
+    let replied = with(|host| {
+        let replied = host.streams.iter().filter(|(_, s)| s.reply.is_some() && !s.flow.over);
+        replied.map(|(&id, _)| id).collect::<Vec<_>>()
+    });
+    for id in replied {
+        enter(id, || Action::Pause);
+    }
     let resumed = with(|host| {
         let resumed = host.streams.iter().filter(|(_, stream)| stream.resumed);
         resumed.map(|(&id, _)| id).collect::<Vec<_>>()

@@ -17,6 +17,7 @@ use crate::report::costs::{self, Line, Name, Question};
 use crate::report::{margin, outcomes, text};
 use crate::state::{Books, State};
 use crate::store::StoreError;
+use crate::usage::hold;
 
 /// The page as it is now.
 pub(super) async fn page(state: &State) -> Result<Page, StoreError> {
@@ -176,7 +177,8 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
     let now = state.clock.now();
     let mut rows = Vec::new();
     for start in current(book, now) {
-        let open = "SELECT budget, window_start, settled FROM balance WHERE window_start = $1";
+        let open =
+            "SELECT budget, window_start, settled, overrun FROM balance WHERE window_start = $1";
         rows.extend(sqlx::query(open).bind(start).fetch_all(state.store.reader()).await?);
     }
     let mut near = Vec::new();
@@ -194,12 +196,18 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
             let part = if part.is_empty() { String::new() } else { format!(" · {part}") };
             let feature = rule.feature.as_deref().map(|feature| format!(" · {feature}"));
             let shadow = if rule.shadow { " · only recorded" } else { "" };
+            let over = u64::try_from(row.try_get::<i64, _>("overrun")?).unwrap_or(0);
+            let over = match over {
+                0 => String::new(),
+                over => format!(", overrun {}", amount(rule.measure(), over, unit)),
+            };
             let budget = Budget {
                 customer: owner.name().to_owned(),
                 what: format!(
-                    "{}{}{part}{shadow}",
+                    "{}{}{part}{shadow} · {}{over}",
                     stretch(rule.cycle),
-                    feature.unwrap_or_default()
+                    feature.unwrap_or_default(),
+                    hold(rule)
                 ),
                 percent: text::percent(points.checked_div(100).unwrap_or(0)),
                 used: figure(rule.measure(), used),

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tollgate::{
     calendar::window_of,
     rule::Rule,
-    sync::{Answer, Ask, Charge, Grant, VERSION, Want},
+    sync::{Answer, Ask, Charge, Grant, Recall, VERSION, Want},
 };
 
 use super::is_name;
@@ -20,7 +20,7 @@ use crate::{
     call::{Call, MAX_AMOUNT},
     customers::{Book, Found, Owner},
     ledger::{self, Booked, Charged, Report},
-    lending::{Key, Lending},
+    lending::{self, Key, Lending},
     state::State,
     store::{StoreError, Tx, column},
     tenant,
@@ -51,8 +51,9 @@ impl Hearing<'_> {
         let grants = self.ask.wants.iter().map(|want| self.grant(&mut lending, want)).collect();
         let lease_ms = self.state.terms.admit_ms.saturating_add(self.state.terms.settle_ms);
         lending.save(tx, self.now.as_millisecond().saturating_add(column(lease_ms))).await?;
+        let recalls = self.recalls(tx).await?;
         let (seq, edition) = (self.ask.seq, self.book.edition);
-        let answer = Answer { v: VERSION, seq, edition, grants, ..Answer::default() };
+        let answer = Answer { v: VERSION, seq, edition, grants, recalls, ..Answer::default() };
         self.look_up(tx, news, answer).await
     }
 
@@ -125,8 +126,22 @@ impl Hearing<'_> {
         let (need, want) = if owner.is_suspended() { (0, 0) } else { (want.need, want.want) };
         let amount = account.pool.grant(&mut account.lease, need, want);
         let window = u64::try_from(key.1).unwrap_or(0);
-        let (left, used) = (account.pool.free(), account.pool.settled);
-        Grant { window, amount, left, used, ..nothing }
+        let (left, lent) = (account.pool.free(), account.pool.on_loan);
+        let used = account.pool.settled;
+        if amount < need && account.lease.outstanding() < lent {
+            self.state.shortages.note(&key, &self.ask.gateway, self.now.as_millisecond());
+        }
+        Grant { window, amount, left, used, lent, ..nothing }
+    }
+
+    /// The leases of this gateway that others wait for.
+    async fn recalls(&self, tx: &mut Tx) -> Result<Vec<Recall>, StoreError> {
+        let gateway = &self.ask.gateway;
+        let wanted = self.state.shortages.of_others(gateway, self.now.as_millisecond());
+        let lent = lending::on_loan_to(tx, gateway, wanted).await?.into_iter();
+        let recall =
+            |(budget, window)| Recall { budget, window: u64::try_from(window).unwrap_or(0) };
+        Ok(lent.map(recall).collect())
     }
 
     /// Adds the customers that were asked for, and those that have changed.

@@ -8,6 +8,7 @@ mod faults;
 mod postgres;
 mod prices;
 mod program;
+mod recalls;
 mod reconcile;
 mod replicas;
 mod scopes;

@@ -78,6 +78,7 @@ fn a_customer_sees_its_own_usage_and_no_cost() {
     assert_eq!((&analyses["unit"], &analyses["used_percent"]), (&json!("AI analyses"), &json!(75)));
     assert_eq!(analyses["resets_at"], "2026-12-01T00:00:00+00:00");
     assert_eq!(usage["budgets"][1]["used_percent"], 21);
+    assert_eq!([0, 1].map(|at| &usage["budgets"][at]["hold"]), ["firm", "soft"]);
     assert!(!said.text.contains("4321987654") && !said.text.contains("4.32"), "{}", said.text);
     for (id, token) in
         [("mega", ""), ("mega", "gate"), ("acme", "test"), ("acme", ""), ("none", "test")]

@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::shape::{Object, Whole, Word};
-use crate::rule::{RawAction, RawDay, RawLimit, RawMatch, RawRule, RawWindow};
+use crate::rule::{
+    RawAction, RawDay, RawHold, RawLimit, RawMatch, RawOutrun, RawRule, RawTooLarge, RawWindow,
+};
 use crate::scope::Facet;
 
 /// A budget: who may use how much, and what happens then.
@@ -50,13 +52,26 @@ pub(in crate::config) struct RawBudget {
     /// Whether what would happen at the limit is only recorded.
     #[serde(default)]
     shadow: bool,
+    /// What a call holds while it is under way: what it is expected to come to (`expected`, if
+    /// absent), or the most that it can come to (`worst_case`), so that nothing is overspent.
+    hold: Option<Word<RawHold>>,
+    /// What becomes of a request that needs more than is left: what `action` says (`refuse`, if
+    /// absent), or its longest answer is cut down to what is left (`lower`).
+    too_large: Option<Word<RawTooLarge>>,
+    /// What becomes of a stream that outgrows its hold when no more can be had: it goes on (`pass`,
+    /// if absent), or it is ended by an error (`end`).
+    outrun: Option<Word<RawOutrun>>,
+    /// For how many milliseconds a call waits for what others hold, before `action`: up to 10000;
+    /// 0 if absent.
+    wait_ms: Option<Whole>,
 }
 
 impl RawBudget {
     /// What it has in common with the budgets of `customers.yaml`.
     pub(in crate::config) fn rule(self) -> RawRule {
         let Self { id, feature, matches, per, limit, window, anchor_day, anchor_month, .. } = self;
-        let Self { week_begins, warn_at, action, shadow, .. } = self;
+        let Self { week_begins, warn_at, action, shadow, hold, too_large, outrun, wait_ms, .. } =
+            self;
         RawRule {
             id,
             feature,
@@ -70,6 +85,10 @@ impl RawBudget {
             warn_at,
             action,
             shadow,
+            hold,
+            too_large,
+            outrun,
+            wait_ms,
         }
     }
 }
