@@ -31,7 +31,7 @@ Pairs = list[tuple[str, str]]
 
 PAUSE = 0.0005
 """Seconds between two writes, so that Envoy reads them apart."""
-SINGLE = 3_000
+SINGLE = 256
 """So many bytes at the end of a body, where usage stands, are sent one by one; and a short one wholly."""
 
 
