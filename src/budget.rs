@@ -238,7 +238,10 @@ pub fn refusal(tenant: &Tenant, budget: &Budget, used: u64) -> (u16, String) {
         Action::Warn => (429, ""),
     };
     let once = budget.window.name == ONCE;
+    let rolls = budget.window.step > 0;
     let template = match (message, budget.unit) {
+        ("", Unit::Usd) if rolls => DEFAULT_USD_ROLLING,
+        ("", _) if rolls => DEFAULT_ROLLING,
         ("", Unit::Usd) if once => DEFAULT_USD_ONCE,
         ("", Unit::Usd) => DEFAULT_USD,
         ("", _) if once => DEFAULT_ONCE,
@@ -294,6 +297,10 @@ fn dollars(nanos: u64) -> String {
 }
 
 const DEFAULT: &str = "You've used your {limit} included {unit} this {window}. Upgrade for more.";
+const DEFAULT_ROLLING: &str =
+    "You've used your {limit} included {unit} of the last {window}. Upgrade for more.";
+const DEFAULT_USD_ROLLING: &str =
+    "You've reached your usage limit for the last {window}. Upgrade for more.";
 const DEFAULT_ONCE: &str = "You've used your {limit} included {unit}. Upgrade for more.";
 const DEFAULT_USD_ONCE: &str = "You've reached your usage limit. Upgrade for more.";
 /// Says no amount: what calls cost is the operator's own business.

@@ -48,6 +48,11 @@ pub enum Cycle {
         /// As in `Month`.
         day: i8,
     },
+    /// Never: what was used so long ago counts no more, step by step.
+    Rolling {
+        /// How long.
+        minutes: u32,
+    },
     /// Never.
     Once,
 }
@@ -64,9 +69,81 @@ impl Cycle {
             Self::Month { .. } => "month",
             Self::Quarter { .. } => "quarter",
             Self::Year { .. } => "year",
+            Self::Rolling { .. } => ROLLING,
             Self::Once => ONCE,
         }
     }
+
+    /// The name in ids, such as `month` or `rolling-24h`.
+    #[must_use]
+    pub fn tag(self) -> String {
+        match self {
+            Self::Rolling { minutes } => match (minutes % DAY_MINUTES, minutes % HOUR_MINUTES) {
+                (0, _) if minutes > DAY_MINUTES => format!("{ROLLING}-{}d", minutes / DAY_MINUTES),
+                (_, 0) => format!("{ROLLING}-{}h", minutes / HOUR_MINUTES),
+                _ => format!("{ROLLING}-{minutes}m"),
+            },
+            other => other.label().to_owned(),
+        }
+    }
+
+    /// The name in front of people, such as `month` or `24 hours`.
+    #[must_use]
+    pub fn words(self) -> String {
+        let some = |number: u32, unit: &str| {
+            if number == 1 { unit.to_owned() } else { format!("{number} {unit}s") }
+        };
+        match self {
+            Self::Rolling { minutes } => match (minutes % DAY_MINUTES, minutes % HOUR_MINUTES) {
+                (0, _) if minutes > DAY_MINUTES => some(minutes / DAY_MINUTES, "day"),
+                (_, 0) => some(minutes / HOUR_MINUTES, "hour"),
+                _ => some(minutes, "minute"),
+            },
+            other => other.label().to_owned(),
+        }
+    }
+
+    /// In which steps it rolls, in seconds; zero if it does not. A sixtieth of its length, but so
+    /// long that gateways need not ask all the time.
+    #[must_use]
+    pub const fn step(self) -> i64 {
+        match self {
+            Self::Rolling { minutes } if minutes < SHORTEST_STEP => SHORTEST_STEP as i64,
+            Self::Rolling { minutes } => minutes as i64,
+            _ => 0,
+        }
+    }
+
+    /// How far before the present step those begin that count, in seconds: with the present one they
+    /// cover the whole length at each of its moments.
+    #[must_use]
+    pub const fn reach(self) -> i64 {
+        match self {
+            Self::Rolling { minutes } => {
+                let (step, length) = (self.step(), (minutes as i64).saturating_mul(MINUTE));
+                match length.saturating_add(step).saturating_sub(1).checked_div(step) {
+                    Some(steps) => steps.saturating_mul(step),
+                    None => 0,
+                }
+            }
+            _ => 0,
+        }
+    }
+}
+
+/// The length of a rolling window: `90m`, `24h` or `30d`, in minutes, up to a year.
+#[must_use]
+pub fn length(text: &str) -> Option<u32> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "m" => 1,
+        "h" => HOUR_MINUTES,
+        "d" => DAY_MINUTES,
+        _ => return None,
+    };
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u32 = number.parse().ok().filter(|_| digits)?;
+    number.checked_mul(unit).filter(|minutes| (1..=366 * DAY_MINUTES).contains(minutes))
 }
 
 /// A stretch of time from `start` to just before `end`.
@@ -111,6 +188,14 @@ pub fn window_of(cycle: Cycle, zone: &TimeZone, now: Timestamp) -> Window {
                 start: Timestamp::UNIX_EPOCH.to_zoned_datetime(zone.clone()),
                 end: None,
             };
+        }
+        Cycle::Rolling { .. } => {
+            let step = cycle.step();
+            let start = now.as_second().saturating_sub(now.as_second().rem_euclid(step));
+            let at = |second| {
+                Timestamp::from_second(second).unwrap_or(now).to_zoned_datetime(zone.clone())
+            };
+            return Window { start: at(start), end: Some(at(start.saturating_add(step))) };
         }
         Cycle::Minute => return of_clock(&here, MINUTE),
         Cycle::Hour => return of_clock(&here, HOUR),
@@ -209,6 +294,11 @@ fn anchored(date: Date, anchor: i8) -> Date {
 pub const NEVER: u64 = u64::MAX;
 /// The name of a window that does not end.
 pub const ONCE: &str = "once";
+const ROLLING: &str = "rolling";
+const HOUR_MINUTES: u32 = 60;
+const DAY_MINUTES: u32 = 1_440;
+/// Seconds of the shortest step, and minutes of what has longer ones: a step is a sixtieth.
+const SHORTEST_STEP: u32 = 5;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 3_600;
 

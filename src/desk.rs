@@ -197,8 +197,9 @@ impl Desk {
             };
             let id = parts::id(shared, budget, &call.scope);
             self.open_part(shared, known, budget, &id);
-            let warns = budget::warns(budget, self.used(shared, budget, &id));
-            let (window, need) = (budget.window.id, demand.hold(budget.measure(), call.output));
+            let (window, _) = known.window(budget, now_ms);
+            let warns = budget::warns(budget, self.used(shared, budget, (&id, window)));
+            let need = demand.hold(budget.measure(), call.output);
             let taken = self.slices.take(shared, &id, window, need, now_ms);
             let leased = taken.is_ok();
             let full = taken.is_err_and(|short| self.own.is_some() || short == Short::Empty);
@@ -215,13 +216,13 @@ impl Desk {
                     }
                     let binds = next > Consequence::Warn;
                     let asked = (need, call.waited_ms);
-                    if binds && self.awaits(shared, (budget, &id), asked, now_ms) {
+                    if binds && self.awaits(shared, (budget, &id, window), asked, now_ms) {
                         waits = true;
                     } else if strictest.as_ref().is_none_or(|(worst, ..)| next > *worst) {
                         strictest = Some((next, at, id.to_string()));
                     }
                     if binds {
-                        let room = self.room(shared, budget, &id);
+                        let room = self.room(shared, (&id, window));
                         cut = cut.filter(|_| budget.holding.lower);
                         cut = cut
                             .and_then(|cut| Some(demand.affords(budget.measure(), room)?.min(cut)));
@@ -269,9 +270,9 @@ impl Desk {
             }
             (Some(Consequence::Refuse), Some(budget)) => {
                 self.release(shared, holds);
-                let used = self.used(shared, budget, &id);
+                let (window, ends) = known.window(budget, now_ms);
+                let used = self.used(shared, budget, (&id, window));
                 let (status, message) = budget::refusal(&known.tenant, budget, used);
-                let ends = known.ends_ms(budget);
                 Verdict::Refuse(Refused {
                     budget: Some(id),
                     status,
@@ -299,13 +300,13 @@ impl Desk {
 
     /// What of a budget, or of the part of it with this id, was used or is held, as far as that is
     /// known here.
-    fn used(&self, shared: &impl Shared, budget: &Budget, id: &str) -> u64 {
+    fn used(&self, shared: &impl Shared, budget: &Budget, (id, window): (&str, u64)) -> u64 {
         // What the service told with the tenant is of the whole budget.
         let told = if budget.per.is_empty() { budget.used } else { 0 };
-        if self.own.is_none() && budget.per.is_empty() {
+        if self.own.is_none() && budget.per.is_empty() && budget.window.step == 0 {
             return told;
         }
-        let lease = slice::Lease::of(shared, id).filter(|lease| lease.window == budget.window.id);
+        let lease = slice::Lease::of(shared, id).filter(|lease| lease.window == window);
         lease.map_or(told, |lease| lease.used())
     }
 

@@ -8,9 +8,9 @@ mod raw;
 
 pub(crate) use self::hold::{RawHold, RawOutrun, RawTooLarge};
 use self::raw::Written;
-pub use self::raw::{Dollars, RawRule};
+pub use self::raw::{Dollars, RawAmount, RawRule};
 pub(crate) use self::raw::{RawAction, RawDay, RawLimit, RawMatch, RawWindow};
-use crate::calendar::Cycle;
+use crate::calendar::{self, Cycle};
 use crate::config::shape::{Object, Pairs, Texts, Whole};
 use crate::money::NanoUsd;
 use crate::scope::{Facet, Match};
@@ -40,6 +40,8 @@ pub struct Rule {
     pub limit: u64,
     /// When it begins anew.
     pub cycle: Cycle,
+    /// How much of what was left of a window is added to the next, at most.
+    pub roll_over: u64,
     /// Percentages of the limit that give a warning.
     pub warn_at: Vec<u32>,
     /// What happens at the limit.
@@ -67,13 +69,25 @@ impl Rule {
     pub fn read(path: &str, raw: RawRule, defaults: Defaults<'_>, fault: &mut Fault<'_>) -> Self {
         let cycle = cycle(path, &raw, fault);
         let holding = hold::holding(path, &raw, fault);
-        let (Measure { unit, tokens }, limit) = limit(&format!("{path}.limit"), raw.limit.0, fault);
+        let (Measure { unit, tokens }, limit) =
+            limit_of(&format!("{path}.limit"), raw.limit.0, fault);
         let feature = raw
             .feature
             .or_else(|| defaults.feature.filter(|_| unit == Unit::Units).map(str::to_owned));
         if raw.id.as_deref().is_some_and(|id| !is_id(id)) {
             fault(format!("{path}.id"), ID);
         }
+        let roll_over = raw.roll_over.map_or(0, |Object(most)| {
+            let path = format!("{path}.roll_over");
+            if matches!(cycle, Cycle::Once | Cycle::Rolling { .. }) {
+                fault(path.clone(), "is of use with windows of the calendar only");
+            }
+            let (other, most) = limit_of(&path, most, fault);
+            if other != (Measure { unit, tokens }) {
+                fault(path, "must be of what `limit` is");
+            }
+            most
+        });
         let narrow = raw.matches.is_some() || raw.per.is_some();
         if narrow && raw.id.is_none() {
             fault(path.to_owned(), NAMELESS);
@@ -117,6 +131,7 @@ impl Rule {
             tokens,
             limit,
             cycle,
+            roll_over,
             warn_at: warn_at.unwrap_or_else(|| defaults.warn_at.to_vec()),
             action: action(&format!("{path}.action"), raw.action, fault),
             shadow: raw.shadow,
@@ -159,10 +174,10 @@ fn kind(measure: Measure, cycle: Cycle) -> String {
         Unit::Requests => "requests",
         Unit::Units => "units",
     };
-    format!("{unit}-{}", cycle.label())
+    format!("{unit}-{}", cycle.tag())
 }
 
-fn limit(path: &str, raw: RawLimit, fault: &mut Fault<'_>) -> (Measure, u64) {
+fn limit_of(path: &str, raw: RawLimit, fault: &mut Fault<'_>) -> (Measure, u64) {
     let usd = raw.usd.map(|usd| dollars(&format!("{path}.usd"), &usd, fault).nanos());
     let whole = |whole: Option<Whole>| whole.map(|Whole(number)| number);
     let kinds = [
@@ -190,6 +205,11 @@ fn limit(path: &str, raw: RawLimit, fault: &mut Fault<'_>) -> (Measure, u64) {
     (measure, limit)
 }
 
+/// Reads an amount of what a budget counts.
+pub fn amount(path: &str, raw: RawAmount, fault: &mut Fault<'_>) -> (Measure, u64) {
+    limit_of(path, raw.0.0, fault)
+}
+
 /// Notes patterns that can fit nothing.
 fn patterns_of(path: &str, patterns: &[String], fault: &mut Fault<'_>) {
     for (at, pattern) in patterns.iter().enumerate() {
@@ -210,7 +230,23 @@ pub fn dollars(path: &str, raw: &Dollars, fault: &mut Fault<'_>) -> NanoUsd {
 }
 
 fn cycle(path: &str, raw: &RawRule, fault: &mut Fault<'_>) -> Cycle {
-    let window = raw.window.0;
+    let window = match (&raw.window, raw.rolling.as_deref()) {
+        (Some(window), None) => window.0,
+        (None, Some(text)) => {
+            let minutes = calendar::length(text).unwrap_or_else(|| {
+                fault(format!("{path}.rolling"), "must be a time such as `90m`, `24h` or `30d`");
+                1
+            });
+            if raw.anchor_day.is_some() || raw.anchor_month.is_some() || raw.week_begins.is_some() {
+                fault(format!("{path}.rolling"), "has no anchor");
+            }
+            return Cycle::Rolling { minutes };
+        }
+        _ => {
+            fault(path.to_owned(), "must have exactly one of `window` and `rolling`");
+            return Cycle::Once;
+        }
+    };
     let mut odd = |field: &str, given: bool, of_use: bool, must: &str| {
         if given && !of_use {
             fault(format!("{path}.{field}"), must);

@@ -28,6 +28,8 @@ pub struct Slices {
     slices: BTreeMap<String, Slice>,
     /// Whether nothing is drawn ahead.
     exact: bool,
+    /// What is left of windows that are over, to be given back to the service.
+    over: Vec<(String, u64, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -66,7 +68,7 @@ impl Slices {
     /// Slices that draw nothing ahead: what is in the lease is what no call holds.
     #[must_use]
     pub const fn exact() -> Self {
-        Self { slices: BTreeMap::new(), exact: true }
+        Self { slices: BTreeMap::new(), exact: true, over: Vec::new() }
     }
 
     /// Lets go of a slice of another calendar: of a window that begins after `window`, which is the
@@ -92,7 +94,8 @@ impl Slices {
     ) -> Result<(), Short> {
         let slice = self.slices.entry(budget.to_owned()).or_default();
         if slice.window < window {
-            *slice = Slice { window, ..Slice::default() };
+            let old = core::mem::replace(slice, Slice { window, ..Slice::default() });
+            note_over(&mut self.over, self.exact, budget, (old.window, old.left));
         }
         if slice.window != window {
             return Err(Short::Missing);
@@ -127,6 +130,8 @@ impl Slices {
     ) -> u64 {
         let over = used.saturating_sub(held);
         let Some(slice) = self.slices.get_mut(budget).filter(|slice| slice.window == window) else {
+            let left = held.saturating_sub(used);
+            note_over(&mut self.over, self.exact, budget, (window, left));
             return over;
         };
         slice.held = slice.held.saturating_sub(held);
@@ -151,6 +156,11 @@ impl Slices {
         if slice.left > 0 && back(shared, budget, slice.window, (slice.left, 0)).is_ok() {
             slice.left = 0;
         }
+    }
+
+    /// Takes what is left of windows that are over: budget, window and amount.
+    pub fn take_over(&mut self) -> Vec<(String, u64, u64)> {
+        core::mem::take(&mut self.over)
     }
 
     /// How much of `need` neither this worker nor the lease has.
@@ -199,6 +209,18 @@ impl Slice {
         let lease = Lease::of(shared, budget).filter(|lease| lease.window == self.window);
         let plenty = lease.filter(|lease| lease.available / PLENTY >= self.need);
         plenty.map_or(0, |lease| self.pace.min(lease.available))
+    }
+}
+
+/// Notes what is left of a window that is over. Of a budget that no service keeps, nobody wants it.
+fn note_over(
+    over: &mut Vec<(String, u64, u64)>,
+    exact: bool,
+    budget: &str,
+    (window, left): (u64, u64),
+) {
+    if left > 0 && !exact {
+        over.push((budget.to_owned(), window, left));
     }
 }
 

@@ -380,6 +380,10 @@ pub struct Window {
     pub ends_in_ms: u64,
     /// When the next one begins, as people of the business read it: RFC 3339 with its offset.
     pub resets_at: String,
+    /// In seconds, how long each of the next ones is: of a budget that rolls along, they follow
+    /// without a word. Zero where the calendar says when the next one begins.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub step: u64,
 }
 
 /// What happens when a budget is used up.

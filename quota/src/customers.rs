@@ -9,10 +9,12 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use tollgate::{calendar, money::NanoUsd, rule::Rule};
 
 pub use self::{
+    extra::Extra,
     owner::{Found, Owner, Pool},
     parse::Fault,
 };
 
+mod extra;
 mod owner;
 mod parse;
 
@@ -78,6 +80,8 @@ pub struct Customer {
     pub suspended: bool,
     /// Budgets beside those of its plan, or in the place of those of the same key.
     pub budgets: Vec<Rule>,
+    /// What it has beside the limits of its budgets.
+    pub extras: Vec<Extra>,
 }
 
 /// A plan from a day on.
@@ -176,12 +180,16 @@ impl Book {
         rules
     }
 
-    /// In how many milliseconds the customer's plan changes next, if it does.
+    /// In how many milliseconds something changes for the customer next, if it does: its plan, or
+    /// what it has beside a limit.
     #[must_use]
-    pub fn plan_changes_in_ms(&self, customer: &Customer, now: Timestamp) -> Option<u64> {
+    pub fn changes_in_ms(&self, customer: &Customer, now: Timestamp) -> Option<u64> {
         let zone = &self.business.zone;
-        let starts = customer.plans.iter().filter_map(|since| since.from);
-        let starts = starts.map(|from| calendar::midnight(from, zone, now).timestamp());
+        let pools = self.pools.iter().filter(|pool| pool.has(&customer.id));
+        let extras = pools.flat_map(|pool| &pool.extras).chain(&customer.extras);
+        let days = customer.plans.iter().filter_map(|since| since.from);
+        let days = days.chain(extras.flat_map(Extra::days));
+        let starts = days.map(|day| calendar::midnight(day, zone, now).timestamp());
         let next = starts.filter(|start| *start > now).min()?;
         u64::try_from(next.as_millisecond().saturating_sub(now.as_millisecond())).ok()
     }

@@ -91,6 +91,32 @@ impl<'a> Lending<'a> {
         charged.add(call, key, amount, settled.overrun);
     }
 
+    /// Sets how much of a balance may be lent.
+    pub fn allow(&mut self, key: &Key, limit: u64) {
+        if let Some(account) = self.accounts.get_mut(key) {
+            (account.pool.limit, account.was.limit) = (limit, limit);
+        }
+    }
+
+    /// Sums of a budget's windows, of what is settled and of all that is taken, as they will be when
+    /// this is saved; `stored` are those that the database has.
+    #[must_use]
+    pub fn changed(
+        &self,
+        budget: &str,
+        windows: std::ops::Range<i64>,
+        stored: (u64, u64),
+    ) -> (u64, u64) {
+        let range = (budget.to_owned(), windows.start)..(budget.to_owned(), windows.end);
+        let taken =
+            |pool: &Pool| pool.settled.saturating_add(pool.on_loan).saturating_add(pool.suspense);
+        self.accounts.range(range).fold(stored, |(settled, all), (_, account)| {
+            let Account { pool, was, .. } = account;
+            let less = (settled.saturating_sub(was.settled), all.saturating_sub(taken(was)));
+            (less.0.saturating_add(pool.settled), less.1.saturating_add(taken(pool)))
+        })
+    }
+
     /// What has been settled so far: the balances, and the customers who have `spent`.
     #[must_use]
     pub fn settled(&self, spent: BTreeMap<String, u64>) -> alert::Settled {
@@ -142,7 +168,8 @@ pub async fn settled(
     Ok(settled)
 }
 
-/// What is settled of the parts of a budget in a window: the `most` of which most is, by their names.
+/// What is settled of the parts of a budget in its windows from one on: the `most` of which most is,
+/// by their names.
 ///
 /// # Errors
 ///
@@ -154,8 +181,8 @@ pub async fn parts(
 ) -> Result<Vec<(String, u64)>, StoreError> {
     // The ids of parts are those between `budget/` and `budget0`: the character after the slash.
     let query = sqlx::query(
-        "SELECT budget, settled FROM balance WHERE budget > $1 AND budget < $2 \
-         AND window_start = $3 ORDER BY settled DESC, budget LIMIT $4",
+        "SELECT budget, CAST(SUM(settled) AS BIGINT) AS used FROM balance WHERE budget > $1 \
+         AND budget < $2 AND window_start >= $3 GROUP BY budget ORDER BY used DESC, budget LIMIT $4",
     );
     let query = query.bind(format!("{budget}/")).bind(format!("{budget}0")).bind(window).bind(most);
     let mut parts = Vec::new();

@@ -7,6 +7,7 @@
 
 pub mod acquaintance;
 pub mod alert;
+pub mod allowance;
 pub mod auth;
 pub mod call;
 pub mod clock;

@@ -8,7 +8,8 @@ use tollgate::{
 };
 
 use crate::{
-    customers::{Book, Customer, Owner},
+    allowance,
+    customers::{Book, Customer, Found, Owner},
     lending,
     store::{Connection, StoreError, column},
 };
@@ -40,6 +41,13 @@ pub async fn of(
     for budget in tenants.iter_mut().flat_map(|tenant| &mut tenant.budgets) {
         budget.used = settled.get(&key(budget)).copied().unwrap_or(0);
     }
+    let zone = &book.business.zone;
+    for budget in tenants.iter_mut().flat_map(|tenant| &mut tenant.budgets) {
+        let Some(Found { owner, rule, .. }) = book.budget(&budget.id, now) else { continue };
+        let before = allowance::before(db, (&budget.id, owner, rule), zone, now).await?;
+        budget.limit = budget.limit.saturating_add(before.carried);
+        budget.used = budget.used.saturating_add(before.settled);
+    }
     Ok((tenants, withheld))
 }
 
@@ -58,13 +66,14 @@ pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) 
             tokens: rule.tokens,
             unit_name: unit_name(rule.measure(), plan.map_or("", |plan| &plan.unit_name))
                 .to_owned(),
-            limit: rule.limit,
+            limit: allowance::base(owner, rule, &book.business.zone, now),
             used: 0,
             window: sync::Window {
                 id: u64::try_from(window.id()).unwrap_or(0),
-                name: rule.cycle.label().to_owned(),
+                name: rule.cycle.words(),
                 ends_in_ms: window.ends_in_ms(now),
                 resets_at: window.resets_at(),
+                step: u64::try_from(rule.cycle.step()).unwrap_or(0),
             },
             warn_at: rule.warn_at.clone(),
             action: rule.action.clone(),
@@ -72,7 +81,7 @@ pub fn definition(book: &Book, customer: &Customer, name: &str, now: Timestamp) 
             holding: rule.holding,
         }
     };
-    let changes_in_ms = book.plan_changes_in_ms(customer, now).unwrap_or(u64::MAX);
+    let changes_in_ms = book.changes_in_ms(customer, now).unwrap_or(u64::MAX);
     Tenant {
         name: name.to_owned(),
         id: customer.id.clone(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tollgate::{calendar::window_of, rule::Rule, sync::Unit};
 
 use crate::{
-    auth,
+    allowance, auth,
     customers::{Book, Customer, Owner},
     lending,
     state::Shared,
@@ -41,7 +41,7 @@ struct SeenBudget {
     #[serde(skip_serializing_if = "Option::is_none")]
     feature: Option<String>,
     unit: String,
-    window: &'static str,
+    window: String,
     /// Missing where the unit is money.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u64>,
@@ -111,14 +111,19 @@ async fn seen(state: &Shared, book: &Book, customer: &Customer) -> Result<Seen, 
     let settled = lending::settled(&mut db, keys).await?;
     let mut budgets = Vec::new();
     for (owner, rule, key, resets_at) in rules {
-        let used = settled.get(&key).copied().unwrap_or(0);
+        let zone = &book.business.zone;
+        let before = allowance::before(&mut db, (&key.0, owner, rule), zone, now).await?;
+        let most = allowance::base(owner, rule, zone, now).saturating_add(before.carried);
+        let used = settled.get(&key).copied().unwrap_or(0).saturating_add(before.settled);
         let own = plan.map_or("", |plan| &plan.unit_name);
-        let mut seen = SeenBudget::new(rule, own, used, resets_at);
+        let mut seen = SeenBudget::new(rule, own, (used, most), resets_at);
         match owner {
             Owner::Pool(pool) => seen.share(&pool.name),
             Owner::Customer(_) if !rule.per.is_empty() => {
+                let since = allowance::since(rule, zone, now).filter(|_| rule.roll_over == 0);
+                let key = (key.0, since.unwrap_or(key.1));
                 let parts = lending::parts(&mut db, &key, PARTS).await?;
-                seen.divide(rule, parts);
+                seen.divide(rule, most, parts);
             }
             Owner::Customer(_) => {}
         }
@@ -135,7 +140,7 @@ async fn seen(state: &Shared, book: &Book, customer: &Customer) -> Result<Seen, 
 }
 
 impl SeenBudget {
-    fn new(rule: &Rule, own_unit: &str, used: u64, resets_at: String) -> Self {
+    fn new(rule: &Rule, own_unit: &str, (used, most): (u64, u64), resets_at: String) -> Self {
         let shown = |amount| (rule.unit != Unit::Usd).then_some(amount);
         let unit = match rule.unit {
             Unit::Usd => "included use",
@@ -145,11 +150,11 @@ impl SeenBudget {
             id: rule.key.clone(),
             feature: rule.feature.clone(),
             unit: unit.to_owned(),
-            window: rule.cycle.label(),
-            limit: shown(rule.limit),
+            window: rule.cycle.words(),
+            limit: shown(most),
             used: shown(used),
-            left: shown(rule.limit.saturating_sub(used)),
-            used_percent: percent(used, rule.limit),
+            left: shown(most.saturating_sub(used)),
+            used_percent: percent(used, most),
             shared: None,
             parts: Vec::new(),
             hold: hold(rule),
@@ -163,7 +168,7 @@ impl SeenBudget {
     }
 
     /// It is counted by parts.
-    fn divide(&mut self, rule: &Rule, parts: Vec<(String, u64)>) {
+    fn divide(&mut self, rule: &Rule, most: u64, parts: Vec<(String, u64)>) {
         let shown = |amount| (rule.unit != Unit::Usd).then_some(amount);
         (self.used, self.left) = (None, None);
         self.parts = parts
@@ -171,8 +176,8 @@ impl SeenBudget {
             .map(|(part, used)| SeenPart {
                 part,
                 used: shown(used),
-                left: shown(rule.limit.saturating_sub(used)),
-                used_percent: percent(used, rule.limit),
+                left: shown(most.saturating_sub(used)),
+                used_percent: percent(used, most),
             })
             .collect();
         self.used_percent = self.parts.first().map_or(0, |fullest| fullest.used_percent);

@@ -141,3 +141,37 @@ fn hours_begin_when_the_business_says() {
         assert_eq!(hour_of(&zone, at.as_millisecond()), hour.as_second());
     }
 }
+
+#[test]
+fn rolling_windows_go_on_by_steps_whatever_the_clock_shows() {
+    let (day, minute) = (Cycle::Rolling { minutes: 1_440 }, Cycle::Rolling { minutes: 1 });
+    #[rustfmt::skip]
+    assert_windows(&[
+        ("UTC",           day,    "2028-02-29T00:10:00Z", "2028-02-29T00:00:00+00:00", "2028-02-29T00:24:00+00:00"),
+        ("Europe/Berlin", day,    "2026-10-25T00:59:59Z", "2026-10-25T02:48:00+02:00", "2026-10-25T02:12:00+01:00"),
+        ("Europe/Berlin", day,    "2026-03-29T01:00:00Z", "2026-03-29T01:48:00+01:00", "2026-03-29T03:12:00+02:00"),
+        ("UTC",           minute, "2026-12-31T23:59:59Z", "2026-12-31T23:59:55+00:00", "2027-01-01T00:00:00+00:00"),
+    ]);
+    assert_eq!((day.reach(), minute.reach()), (86_400, 60));
+    assert_eq!(Cycle::Rolling { minutes: 7 }.reach(), 420);
+}
+
+#[test]
+fn lengths_are_read_and_named() {
+    #[rustfmt::skip]
+    let cases = [
+        ("1m", Some((1, "rolling-1m", "minute"))),        ("90m", Some((90, "rolling-90m", "90 minutes"))),
+        ("60m", Some((60, "rolling-1h", "hour"))),        ("1d", Some((1_440, "rolling-24h", "24 hours"))),
+        ("24h", Some((1_440, "rolling-24h", "24 hours"))), ("30d", Some((43_200, "rolling-30d", "30 days"))),
+        ("0m", None), ("", None), ("m", None), ("+5m", None), ("367d", None), ("5", None), ("1w", None), ("9é", None),
+    ];
+    for (text, expected) in cases {
+        let seen = length(text).map(|minutes| {
+            let cycle = Cycle::Rolling { minutes };
+            (minutes, cycle.tag(), cycle.words())
+        });
+        let expected =
+            expected.map(|(n, tag, words): (u32, &str, &str)| (n, tag.into(), words.into()));
+        assert_eq!(seen, expected, "{text}");
+    }
+}

@@ -9,10 +9,8 @@ use super::backoff::BackOff;
 use super::outbox::Outbox;
 use super::tenants::Tenants;
 use crate::shared::Shared;
-use crate::slice::{Loan, drain, lend};
-use crate::sync::{
-    Answer, Ask, Budget, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want,
-};
+use crate::slice::{Lease, Loan, drain, lend};
+use crate::sync::{Answer, Ask, Budget, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want};
 
 /// One worker's correspondence with the service.
 #[derive(Debug, Default)]
@@ -181,14 +179,16 @@ impl Book {
     /// whose customer must not call any more. What workers have drawn follows with their ticks.
     fn recall(&mut self, shared: &mut impl Shared, old: &Tenant, new: Option<&Tenant>) {
         let new = new.filter(|new| !new.suspended);
-        for Budget { id, limit, window, .. } in &old.budgets {
+        for Budget { id, limit, .. } in &old.budgets {
             let now = new.and_then(|new| new.budgets.iter().find(|budget| budget.id == *id));
             if now.is_some_and(|now| now.limit >= *limit) {
                 continue;
             }
-            let amount = drain(shared, id, window.id, u64::MAX).unwrap_or(0);
+            // Whichever window the lease is of: one that rolls along is of a later one than was told.
+            let Some(Lease { window, .. }) = Lease::of(shared, id) else { continue };
+            let amount = drain(shared, id, window, u64::MAX).unwrap_or(0);
             self.pressed |= amount > 0;
-            self.give_back(id.clone(), window.id, amount);
+            self.give_back(id.clone(), window, amount);
         }
     }
 
@@ -224,7 +224,16 @@ impl Book {
 
     /// Adds loans to their leases, for which others were too fast before.
     pub fn lend_again(&mut self, shared: &mut impl Shared, now_ms: u64) {
-        self.unlent.retain(|(budget, loan)| lend(shared, budget, *loan, now_ms).is_err());
+        let Self { unlent, returns, .. } = self;
+        unlent.retain(|(budget, loan)| match lend(shared, budget, *loan, now_ms) {
+            Ok((_, 0)) => false,
+            Ok((window, amount)) => {
+                // The window is over; the service may have use for what is left of it.
+                returns.push(Return { budget: budget.clone(), window, amount });
+                false
+            }
+            Err(_) => true,
+        });
     }
 }
 

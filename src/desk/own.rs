@@ -111,9 +111,10 @@ impl Own {
             used: 0,
             window: Window {
                 id: u64::try_from(window.id()).unwrap_or(0),
-                name: rule.cycle.label().to_owned(),
+                name: rule.cycle.words(),
                 ends_in_ms: window.ends_in_ms(now),
                 resets_at: window.resets_at(),
+                step: 0,
             },
             warn_at: rule.warn_at.clone(),
             action: rule.action.clone(),

@@ -23,10 +23,10 @@ pub struct Room {
 
 impl Desk {
     /// What of a budget could still be had, as far as that is known here.
-    pub(super) fn room(&self, shared: &impl Shared, budget: &Budget, id: &str) -> u64 {
-        let lease = Lease::of(shared, id).filter(|lease| lease.window == budget.window.id);
+    pub(super) fn room(&self, shared: &impl Shared, (id, window): (&str, u64)) -> u64 {
+        let lease = Lease::of(shared, id).filter(|lease| lease.window == window);
         let lease = lease.unwrap_or_default();
-        let own = self.slices.left(id, budget.window.id);
+        let own = self.slices.left(id, window);
         lease.available.saturating_add(lease.left).saturating_add(own)
     }
 
@@ -41,9 +41,9 @@ impl Desk {
         let mut tightest: Option<(u128, Room)> = None;
         for budget in known.tenant.budgets.iter().filter(|b| budget::applies(b, scope)) {
             let id = parts::id(shared, budget, scope);
-            let left = self.room(shared, budget, &id).min(budget.limit);
+            let (window, ends) = known.window(budget, now_ms);
+            let left = self.room(shared, (&id, window)).min(budget.limit);
             let part = u128::from(left).saturating_mul(SCALE).checked_div(budget.limit.into());
-            let ends = known.ends_ms(budget);
             let room = Room {
                 unit: budget.unit,
                 limit: budget.limit,
@@ -63,14 +63,13 @@ impl Desk {
     pub(super) fn awaits(
         &mut self,
         shared: &impl Shared,
-        (budget, id): (&Budget, &str),
+        (budget, id, window): (&Budget, &str, u64),
         (need, waited_ms): (u64, u64),
         now_ms: u64,
     ) -> bool {
         if waited_ms >= u64::from(budget.holding.wait_ms) || need > budget.limit {
             return false;
         }
-        let window = budget.window.id;
         let lease = Lease::of(shared, id).filter(|lease| lease.window == window);
         let Some(lease) = lease.filter(|lease| lease.lent > 0) else { return false };
         if self.own.is_none() && now_ms.saturating_sub(lease.told_ms) >= ASK_AGAIN_MS {

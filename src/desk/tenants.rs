@@ -36,6 +36,23 @@ impl Known {
         now_ms >= self.told_ms.saturating_add(half_ms) || self.edition != edition
     }
 
+    /// The window that one of its budgets is in, and when that ends. Of one that rolls along, the
+    /// next ones follow of themselves.
+    #[must_use]
+    pub const fn window(&self, budget: &Budget, now_ms: u64) -> (u64, u64) {
+        let (id, ends_ms) = (budget.window.id, self.ends_ms(budget));
+        let step_ms = budget.window.step.saturating_mul(1_000);
+        match now_ms.saturating_sub(ends_ms).checked_div(step_ms) {
+            Some(whole) if now_ms >= ends_ms => {
+                let steps = whole.saturating_add(1);
+                let later = steps.saturating_mul(budget.window.step);
+                let ends_ms = ends_ms.saturating_add(steps.saturating_mul(step_ms));
+                (id.saturating_add(later), ends_ms)
+            }
+            _ => (id, ends_ms),
+        }
+    }
+
     fn is_fresh(&self, now_ms: u64) -> bool {
         let fresh = now_ms < self.told_ms.saturating_add(self.tenant.ttl_ms);
         fresh && self.is_current(now_ms)
@@ -43,7 +60,8 @@ impl Known {
 
     /// Whether none of its windows is over.
     pub(super) fn is_current(&self, now_ms: u64) -> bool {
-        self.tenant.budgets.iter().all(|budget| now_ms < self.ends_ms(budget))
+        let mut budgets = self.tenant.budgets.iter();
+        budgets.all(|budget| budget.window.step > 0 || now_ms < self.ends_ms(budget))
     }
 }
 

@@ -780,3 +780,45 @@ fn a_firm_budget_passes_nobody_while_the_service_is_away() {
     let verdict = desk.admit(&mut store, &known, call, OnFailure::Allow, 0);
     assert_eq!(code(&verdict), "quota_unavailable");
 }
+
+#[test]
+fn a_budget_that_rolls_goes_on_without_a_word_and_its_old_steps_are_given_back() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let window =
+        Window { id: 1, name: "day".into(), ends_in_ms: 60_000, step: 60, ..Window::default() };
+    let known = known(vec![Budget { window, ..budget("b", refuse(), 1_000) }]);
+    assert!(known.is_current(10_000_000), "nobody need be asked for the tenant anew");
+    let budget = &known.tenant.budgets[0];
+    let windows = [0, 59_999, 60_000, 119_999, 120_000].map(|now_ms| known.window(budget, now_ms));
+    assert_eq!(windows, [(1, 60_000), (1, 60_000), (61, 120_000), (61, 120_000), (121, 180_000)]);
+    let admit = |desk: &mut Desk, store: &mut Store, now_ms| {
+        desk.admit(store, &known, call(10), OnFailure::Allow, now_ms)
+    };
+    assert_eq!(admit(&mut desk, &mut store, 0), Verdict::Wait);
+    answer(&mut desk, &mut store, &[("b", 100, 0)]);
+    let late = passed(admit(&mut desk, &mut store, 0));
+    assert_eq!(admit(&mut desk, &mut store, 60_000), Verdict::Wait, "a step has its own lease");
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(60_000)).unwrap();
+    assert_eq!(ask.wants[0].window, 61);
+    let grants = vec![Grant {
+        budget: "b".into(),
+        window: 61,
+        amount: 50,
+        admit_ms: 30_000,
+        ..Grant::default()
+    }];
+    let answer = Answer { seq: ask.seq, grants, ..Answer::default() };
+    desk.book.on_answer(&mut desk.tenants, &mut store, answer, 60_000);
+    passed(admit(&mut desk, &mut store, 60_001));
+    let charges = desk.settle(&mut store, late, &Used { tokens: 4, ..Used::default() });
+    assert_eq!((charges[0].window, charges[0].amount, charges[0].beyond), (1, 4, 0));
+    desk.tick(&mut store, alone(), 60_100);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(60_100)).unwrap();
+    let back: Vec<_> = ask.returns.iter().map(|back| (back.window, back.amount)).collect();
+    assert_eq!(
+        back.iter().map(|(_, amount)| amount).sum::<u64>(),
+        96,
+        "all but what was used: {back:?}"
+    );
+    assert!(back.iter().all(|(window, _)| *window == 1));
+}

@@ -25,7 +25,9 @@ pub struct RawRule {
     pub(crate) matches: Option<Object<RawMatch>>,
     pub(crate) per: Option<Vec<Word<Facet>>>,
     pub(crate) limit: Object<RawLimit>,
-    pub(crate) window: Word<RawWindow>,
+    pub(crate) window: Option<Word<RawWindow>>,
+    pub(crate) rolling: Option<String>,
+    pub(crate) roll_over: Option<Object<RawLimit>>,
     pub(crate) anchor_day: Option<Whole>,
     pub(crate) anchor_month: Option<Whole>,
     pub(crate) week_begins: Option<Word<RawDay>>,
@@ -59,6 +61,11 @@ pub(crate) struct RawMatch {
     /// Of the key, or another name, by which the tenant is seen: in `customers.yaml` only.
     pub(crate) key: Texts,
 }
+
+/// An amount of what a budget counts, written as a limit is.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct RawAmount(pub(crate) Object<RawLimit>);
 
 /// The most in a window: exactly one of these.
 #[derive(Debug, Deserialize)]

@@ -68,7 +68,8 @@ impl Lease {
         let Self { window, available, debt, until_ms, left, told_ms, .. } = *self;
         let Self { drawn_ms, limit, spent, asked_ms, lent, .. } = *self;
         let numbers = [
-            window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent, asked_ms, lent,
+            window, available, debt, until_ms, left, told_ms, drawn_ms, limit, spent, asked_ms,
+            lent,
         ];
         [LAYOUT].into_iter().chain(numbers.into_iter().flat_map(u64::to_le_bytes)).collect()
     }
@@ -153,7 +154,9 @@ pub struct Loan {
     pub until_ms: u64,
 }
 
-/// Adds a loan to the lease of `budget`. A loan for another window than the lease's replaces it.
+/// Adds a loan to the lease of `budget`. A loan for a later window than the lease's replaces it:
+/// returned are the window that is over and what was left of its lease. One for an earlier window is
+/// late, and itself what is left over.
 ///
 /// # Errors
 ///
@@ -163,7 +166,7 @@ pub fn lend(
     budget: &str,
     loan: Loan,
     now_ms: u64,
-) -> Result<(), Conflict> {
+) -> Result<(u64, u64), Conflict> {
     update(shared, &key(budget), |old| {
         let old = old.and_then(Lease::read).unwrap_or_default();
         let mut lease = if old.window == loan.window { old } else { Lease::default() };
@@ -171,11 +174,13 @@ pub fn lend(
         lease.back(loan.window, loan.amount);
         lease.until_ms = lease.until_ms.max(loan.until_ms);
         (lease.left, lease.spent, lease.lent) = (loan.left, loan.used, loan.lent);
-        lease.told_ms = now_ms;
-        lease.asked_ms = 0;
+        (lease.told_ms, lease.asked_ms) = (now_ms, 0);
         // A loan for a window before the lease's is late: that window is over.
-        let keep = loan.window >= old.window;
-        (keep.then(|| lease.write()), ())
+        if loan.window < old.window {
+            return (None, (loan.window, loan.amount));
+        }
+        let over = if loan.window > old.window { old.available } else { 0 };
+        (Some(lease.write()), (old.window, over))
     })
 }
 

@@ -90,6 +90,7 @@ pub(crate) fn budget_text(
     let this = match cycle {
         Cycle::Day => " for today".to_owned(),
         Cycle::Once => String::new(),
+        Cycle::Rolling { .. } => format!(" for the last {}", cycle.words()),
         cycle => format!(" for this {}", cycle.label()),
     };
     if threshold >= 100 {

@@ -10,6 +10,7 @@ use tollgate::sync::{Measure, Unit};
 use super::channel;
 use super::message::{self, Budget, Customer};
 use super::outbox::{self, Reached};
+use crate::allowance;
 use crate::customers::{self, Book, Found, Owner, Pool};
 use crate::report::account;
 use crate::report::calendar::Days;
@@ -71,6 +72,17 @@ async fn budget(
     let Found { owner, rule, part } = found;
     let plan = owner.customer().and_then(|customer| book.plan_of(customer, now));
     let unit_name = plan.map_or("", |plan| &plan.unit_name);
+    let zone = &book.business.zone;
+    let before = allowance::before(db, (&balance.budget, owner, rule), zone, now).await?;
+    let most = allowance::base(owner, rule, zone, now).saturating_add(before.carried);
+    // What rolls along is told of once in its whole length.
+    let length = u64::try_from(rule.cycle.reach()).unwrap_or(0);
+    let lap = balance.window_start.checked_rem(length).unwrap_or(0);
+    let balance = &Balance {
+        window_start: balance.window_start.saturating_sub(lap),
+        used: balance.used.saturating_add(before.settled),
+        ..balance.clone()
+    };
     let reached = Reached {
         customer: match owner {
             Owner::Customer(customer) => named(book, customer, now),
@@ -80,16 +92,16 @@ async fn budget(
             id: balance.budget.clone(),
             unit: unit_label(rule.measure()).to_owned(),
             feature: rule.feature.clone(),
-            window: rule.cycle.label().to_owned(),
+            window: rule.cycle.words(),
             window_start: balance.window_start,
         }),
         window_start: balance.window_start,
         thresholds: &rule.warn_at,
         used: balance.used,
-        limit: rule.limit,
+        limit: most,
     };
     let used = amount(rule.measure(), balance.used, "");
-    let limit = amount(rule.measure(), rule.limit, unit_name);
+    let limit = amount(rule.measure(), most, unit_name);
     let name = match part {
         "" => owner.name().to_owned(),
         part => format!("{} ({part})", owner.name()),

@@ -12,7 +12,7 @@ use tollgate::{
     scope::{fits, part_of},
 };
 
-use super::{Book, Customer};
+use super::{Book, Customer, Extra};
 
 /// Customers that share budgets.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Pool {
     pub name: String,
     /// What they share.
     pub budgets: Vec<Rule>,
+    /// What it has beside the limits of these.
+    pub extras: Vec<Extra>,
     /// The ids of its customers.
     pub(super) ids: BTreeSet<String>,
     /// Beginnings of ids, each with a `*`.
@@ -51,6 +53,15 @@ impl<'a> Owner<'a> {
         match self {
             Self::Customer(customer) => &customer.name,
             Self::Pool(pool) => &pool.name,
+        }
+    }
+
+    /// What it has beside the limits of its budgets.
+    #[must_use]
+    pub fn extras(self) -> &'a [Extra] {
+        match self {
+            Self::Customer(customer) => &customer.extras,
+            Self::Pool(pool) => &pool.extras,
         }
     }
 

@@ -6,13 +6,14 @@ use jiff::{civil::Date, tz::TimeZone};
 use tollgate::{
     calendar,
     money::NanoUsd,
-    rule::{self, Defaults, Dollars, RawRule, Rule, WARN_AT, is_id},
+    rule::{self, Defaults, Dollars, RawAmount, RawRule, Rule, WARN_AT, is_id},
     shared::hash,
     sync::Unit,
 };
 
 use self::raw::File;
-use super::{Alerts, Book, Business, Customer, Plan, Pool, Secret, Since, Webhook};
+use super::extra::takes_credits;
+use super::{Alerts, Book, Business, Customer, Extra, Plan, Pool, Secret, Since, Webhook};
 use crate::{auth, yaml::Document};
 
 mod raw;
@@ -173,9 +174,15 @@ impl Faults {
                 self.add(path, format!("must differ: `{name}` is a name of `{other}` already"));
             }
         }
+        let extras = {
+            let plans = plans.iter().filter_map(|since| book.plans.get(&since.plan));
+            let rules = plans.flat_map(|plan| &plan.budgets).chain(&budgets).chain(&book.budgets);
+            let rules: Vec<&Rule> = rules.collect();
+            self.extras(path, raw.raises, raw.credits, &rules)
+        };
         let name = raw.name.unwrap_or_else(|| raw.id.clone());
         let (id, suspended) = (raw.id, raw.suspended);
-        let customer = Customer { id, name, plans, revenue, token, suspended, budgets };
+        let customer = Customer { id, name, plans, revenue, token, suspended, budgets, extras };
         book.customers.insert(customer.id.clone(), customer);
     }
 
@@ -191,7 +198,9 @@ impl Faults {
             raw.customers.into_iter().partition(|id| id.ends_with('*'));
         let budgets = self.budgets(&format!("{path}."), raw.budgets, defaults);
         let ids = ids.into_iter().collect();
-        book.pools.push(Pool { name: raw.name, budgets, ids, beginnings });
+        let rules: Vec<&Rule> = budgets.iter().collect();
+        let extras = self.extras(path, raw.raises, raw.credits, &rules);
+        book.pools.push(Pool { name: raw.name, budgets, extras, ids, beginnings });
     }
 
     fn plans(&mut self, book: &Book, path: &str, raw: Vec<raw::Since>) -> Vec<Since> {
@@ -234,6 +243,72 @@ impl Faults {
             rules.push(rule);
         }
         rules
+    }
+
+    fn extras(
+        &mut self,
+        path: &str,
+        raises: Vec<raw::Raise>,
+        credits: Vec<raw::Credit>,
+        rules: &[&Rule],
+    ) -> Vec<Extra> {
+        let mut extras = Vec::with_capacity(raises.len().saturating_add(credits.len()));
+        for (at, raise) in raises.into_iter().enumerate() {
+            let path = format!("{path}.raises[{at}]");
+            let limit = self.extra(&path, "limit", (&raise.budget, raise.limit), rules, |_| true);
+            let from = raise.from.and_then(|from| self.day(&format!("{path}.from"), &from));
+            let Some(until) = self.day(&format!("{path}.until"), &raise.until) else { continue };
+            if from.is_some_and(|from| from >= until) {
+                self.add(format!("{path}.until"), "must be after `from`");
+            }
+            extras.push(Extra::Raise { budget: raise.budget, limit, from, until });
+        }
+        for (at, credit) in credits.into_iter().enumerate() {
+            let path = format!("{path}.credits[{at}]");
+            let raw = (credit.budget.as_str(), credit.amount);
+            let amount = self.extra(&path, "amount", raw, rules, takes_credits);
+            let Some(on) = self.day(&format!("{path}.on"), &credit.on) else { continue };
+            extras.push(Extra::Credit { budget: credit.budget, amount, on });
+        }
+        extras
+    }
+
+    /// The amount of a raise or a credit to one of the budgets.
+    fn extra(
+        &mut self,
+        path: &str,
+        field: &str,
+        (budget, amount): (&str, RawAmount),
+        rules: &[&Rule],
+        takes: fn(&Rule) -> bool,
+    ) -> u64 {
+        let place = format!("{path}.{field}");
+        let (measure, amount) =
+            rule::amount(&place, amount, &mut |path, what| self.add(path, what));
+        let mut of = rules.iter().filter(|rule| rule.key == budget);
+        match of.next() {
+            None => self.add(
+                format!("{path}.budget"),
+                format!("must be one of its budgets: there is no `{budget}`"),
+            ),
+            Some(rule) if rule.measure() != measure => {
+                self.add(place, "must be of what the limit of the budget is");
+            }
+            Some(rule) if !takes(rule) => self.add(
+                format!("{path}.budget"),
+                "must be a budget whose windows are a day or longer, by the calendar",
+            ),
+            Some(_) => {}
+        }
+        amount
+    }
+
+    fn day(&mut self, path: &str, text: &str) -> Option<Date> {
+        let day = text.parse().ok();
+        if day.is_none() {
+            self.add(path, "must be a day such as 2026-11-30");
+        }
+        day
     }
 
     fn alerts(&mut self, raw: raw::Alerts) -> Alerts {

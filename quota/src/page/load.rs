@@ -10,6 +10,7 @@ use tollgate::sync::Measure;
 use super::chart::{self, Chart};
 use super::view::{self, Alert, Blend, Budget, Config, Delivery, Now, Page, Row, Split};
 use crate::alert::{amount, called, channels, outbox};
+use crate::allowance;
 use crate::customers::{Book, Found};
 use crate::report::account::{self, Account, Outcome};
 use crate::report::calendar::{Days, Stretch, months_up_to};
@@ -181,15 +182,20 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
             "SELECT budget, window_start, settled, overrun FROM balance WHERE window_start = $1";
         rows.extend(sqlx::query(open).bind(start).fetch_all(state.store.reader()).await?);
     }
+    let mut db = state.store.reader().acquire().await?;
     let mut near = Vec::new();
     for row in rows {
         let (id, start): (String, i64) = (row.try_get("budget")?, row.try_get("window_start")?);
         let Some(Found { owner, rule, part }) = book.budget(&id, now) else { continue };
-        if window_of(rule.cycle, &book.business.zone, now).id() != start || rule.limit == 0 {
+        let zone = &book.business.zone;
+        if window_of(rule.cycle, zone, now).id() != start {
             continue;
         }
+        let before = allowance::before(&mut db, (&id, owner, rule), zone, now).await?;
+        let most = allowance::base(owner, rule, zone, now).saturating_add(before.carried);
         let used = u64::try_from(row.try_get::<i64, _>("settled")?).unwrap_or(0);
-        let points = margin::share(used.into(), rule.limit.into()).unwrap_or(0);
+        let used = used.saturating_add(before.settled);
+        let points = margin::share(used.into(), most.into()).unwrap_or(0);
         if points >= NEAR {
             let plan = owner.customer().and_then(|customer| book.plan_of(customer, now));
             let unit = plan.map_or("", |plan| &plan.unit_name);
@@ -211,7 +217,7 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
                 ),
                 percent: text::percent(points.checked_div(100).unwrap_or(0)),
                 used: figure(rule.measure(), used),
-                limit: amount(rule.measure(), rule.limit, unit),
+                limit: amount(rule.measure(), most, unit),
                 per_mille: points.checked_div(10).unwrap_or(0).min(1_000),
                 full: points >= 10_000,
             };
@@ -232,6 +238,7 @@ fn figure(measure: Measure, used: u64) -> String {
 fn stretch(cycle: Cycle) -> String {
     match cycle {
         Cycle::Once => "in all".to_owned(),
+        Cycle::Rolling { .. } => format!("the last {}", cycle.words()),
         cycle => format!("this {}", cycle.label()),
     }
 }

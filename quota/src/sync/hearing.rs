@@ -4,7 +4,7 @@
 //! hourly totals, the balances, then what follows from them. So no two transactions wait for each
 //! other, and none has to be tried again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use tollgate::{
@@ -16,7 +16,7 @@ use tollgate::{
 use super::is_name;
 use crate::{
     acquaintance::News,
-    alert,
+    alert, allowance,
     call::{Call, MAX_AMOUNT},
     customers::{Book, Found, Owner},
     ledger::{self, Booked, Charged, Report},
@@ -48,7 +48,9 @@ impl Hearing<'_> {
         ledger::charge(tx, &charged).await?;
         alert::raise(tx, self.book, self.now, &lending.settled(booked.spent)).await?;
         self.take_back(&mut lending);
-        let grants = self.ask.wants.iter().map(|want| self.grant(&mut lending, want)).collect();
+        let before = allowance::apply(tx, &mut lending, self.book, self.now).await?;
+        let grants = self.ask.wants.iter();
+        let grants = grants.map(|want| self.grant(&mut lending, want, &before)).collect();
         let lease_ms = self.state.terms.admit_ms.saturating_add(self.state.terms.settle_ms);
         lending.save(tx, self.now.as_millisecond().saturating_add(column(lease_ms))).await?;
         let recalls = self.recalls(tx).await?;
@@ -91,8 +93,13 @@ impl Hearing<'_> {
         let charges = charges.map(|charge| (charge.budget.clone(), column(charge.window)));
         let returns = self.ask.returns.iter().filter(|back| is_name(&back.budget));
         let returns = returns.map(|back| (back.budget.clone(), column(back.window)));
+        let zone = &self.book.business.zone;
         let wants = self.ask.wants.iter().filter_map(|want| self.wanted(want));
-        charges.chain(returns).chain(wants.map(|(key, ..)| key)).collect()
+        let wants = wants.flat_map(|(key, _, rule)| {
+            let lock = allowance::lock_of(&key.0, rule, zone, self.now);
+            [key].into_iter().chain(lock)
+        });
+        charges.chain(returns).chain(wants).collect()
     }
 
     /// What is wanted: the balance of the current window, whose it is, and by which rule.
@@ -112,7 +119,7 @@ impl Hearing<'_> {
         }
     }
 
-    fn grant(&self, lending: &mut Lending<'_>, want: &Want) -> Grant {
+    fn grant(&self, lending: &mut Lending<'_>, want: &Want, before: &BTreeMap<Key, u64>) -> Grant {
         let nothing = Grant {
             budget: want.budget.clone(),
             window: want.window,
@@ -128,6 +135,7 @@ impl Hearing<'_> {
         let window = u64::try_from(key.1).unwrap_or(0);
         let (left, lent) = (account.pool.free(), account.pool.on_loan);
         let used = account.pool.settled;
+        let used = used.saturating_add(before.get(&key).copied().unwrap_or(0));
         if amount < need && account.lease.outstanding() < lent {
             self.state.shortages.note(&key, &self.ask.gateway, self.now.as_millisecond());
         }

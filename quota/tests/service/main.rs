@@ -3,6 +3,7 @@
 #![cfg(test)]
 #![expect(clippy::arithmetic_side_effects, reason = "a wrong sum fails a test, and bills nobody")]
 
+mod allowances;
 mod documents;
 mod faults;
 mod postgres;

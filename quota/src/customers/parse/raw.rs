@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
-use tollgate::rule::{Dollars, RawRule};
+use tollgate::rule::{Dollars, RawAmount, RawRule};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -59,6 +59,27 @@ pub(super) struct Pool {
     pub(super) name: String,
     pub(super) customers: Vec<String>,
     pub(super) budgets: Vec<RawRule>,
+    #[serde(default)]
+    pub(super) raises: Vec<Raise>,
+    #[serde(default)]
+    pub(super) credits: Vec<Credit>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Raise {
+    pub(super) budget: String,
+    pub(super) limit: RawAmount,
+    pub(super) from: Option<String>,
+    pub(super) until: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credit {
+    pub(super) budget: String,
+    pub(super) amount: RawAmount,
+    pub(super) on: String,
 }
 
 #[derive(Deserialize)]
@@ -75,6 +96,10 @@ pub(super) struct Customer {
     pub(super) suspended: bool,
     #[serde(default)]
     pub(super) budgets: Vec<RawRule>,
+    #[serde(default)]
+    pub(super) raises: Vec<Raise>,
+    #[serde(default)]
+    pub(super) credits: Vec<Credit>,
 }
 
 #[derive(Deserialize)]

@@ -125,6 +125,16 @@ fn what_a_pool_or_a_match_cannot_be_is_told() {
         ("budgets: [{per: [feature], limit: {usd: 1}, window: day}]", "`budgets[0]` must have an `id`"),
         ("budgets: [{id: a, match: {model: \"g*5\"}, limit: {usd: 1}, window: day}]", "`budgets[0].match.model[0]` must be a name"),
         ("budgets: [{id: a, match: {modell: g}, limit: {usd: 1}, window: day}]", "unknown field `modell`"),
+        ("budgets: [{limit: {usd: 1}, rolling: soon}]", "`budgets[0].rolling` must be a time such as"),
+        ("budgets: [{limit: {usd: 1}, rolling: 24h, window: day}]", "`budgets[0]` must have exactly one of `window` and `rolling`"),
+        ("budgets: [{limit: {usd: 1}}]", "`budgets[0]` must have exactly one of `window` and `rolling`"),
+        ("budgets: [{limit: {usd: 1}, rolling: 24h, anchor_day: 3}]", "`budgets[0].rolling` has no anchor"),
+        ("budgets: [{limit: {usd: 1}, rolling: 24h, roll_over: {usd: 1}}]", "`budgets[0].roll_over` is of use with windows"),
+        ("budgets: [{limit: {usd: 1}, window: month, roll_over: {tokens: 1}}]", "`budgets[0].roll_over` must be of what `limit` is"),
+        ("pools: [{name: a, customers: [], budgets: [], raises: [{budget: x, limit: {usd: 1}, until: 2026-12-01}]}]", "`pools[0].raises[0].budget` must be one of its budgets"),
+        ("pools: [{name: a, customers: [], budgets: [{limit: {usd: 1}, window: day}], raises: [{budget: usd-day, limit: {usd: 2}, from: 2026-12-01, until: 2026-12-01}]}]", "`pools[0].raises[0].until` must be after"),
+        ("pools: [{name: a, customers: [], budgets: [{limit: {usd: 1}, window: day}], credits: [{budget: usd-day, amount: {tokens: 2}, on: soon}]}]", "`pools[0].credits[0].amount` must be of what"),
+        ("pools: [{name: a, customers: [], budgets: [{limit: {usd: 1}, window: hour}], credits: [{budget: usd-hour, amount: {usd: 2}, on: 2026-12-01}]}]", "`pools[0].credits[0].budget` must be a budget whose windows are a day"),
         ("budgets: [{id: a, per: [tenant], limit: {usd: 1}, window: day}]", "unknown variant `tenant`"),
         ("pools: [{name: a, customers: [], budgets: [{limit: {tokens: 1, input_tokens: 1}, window: day}]}]", "`pools[0].budgets[0].limit` must have exactly one"),
     ];
@@ -147,7 +157,7 @@ fn plans_begin_on_their_day_in_the_zone_of_the_business() {
     for (at, plan, changes_in_ms) in cases {
         let at = at.parse().unwrap();
         assert_eq!(book.plan_of(mega, at).unwrap().name, plan, "{at}");
-        assert_eq!(book.plan_changes_in_ms(mega, at), changes_in_ms, "{at}");
+        assert_eq!(book.changes_in_ms(mega, at), changes_in_ms, "{at}");
     }
 }
 

@@ -1,0 +1,252 @@
+//! How much of a budget may be used in a window, and how much of it is.
+//!
+//! The limit of the file is the beginning. A raise counts from its first moment to its end, a credit
+//! in the window in which its day is. What was left of the window before may be rolled over, and of a
+//! budget that rolls along, what was used in the steps before takes from what the present one may.
+//! All of it follows from the file, the time and the balances: nothing is kept beside them.
+
+use std::collections::BTreeMap;
+
+use jiff::{Timestamp, tz::TimeZone};
+use sqlx::Row as _;
+use tollgate::{
+    calendar::{Cycle, Window, window_of},
+    rule::Rule,
+};
+
+use crate::{
+    customers::{Book, Extra, Found, Owner},
+    lending::{Key, Lending},
+    store::{Connection, StoreError, Tx, amount},
+};
+
+/// The most that may be used in the window of `at`, by the file alone.
+#[must_use]
+pub fn base(owner: Owner<'_>, rule: &Rule, zone: &TimeZone, at: Timestamp) -> u64 {
+    let today = at.to_zoned_datetime(zone.clone()).date();
+    let first = window_of(rule.cycle, zone, at).start.date();
+    let (mut most, mut credits) = (rule.limit, 0_u64);
+    for extra in owner.extras().iter().filter(|extra| extra.budget() == rule.key) {
+        match extra {
+            Extra::Raise { limit, from, until, .. } => {
+                if from.is_none_or(|from| from <= today) && today < *until {
+                    most = most.max(*limit);
+                }
+            }
+            Extra::Credit { amount, on, .. } => {
+                if (first..=today).contains(on) {
+                    credits = credits.saturating_add(*amount);
+                }
+            }
+        }
+    }
+    most.saturating_add(credits)
+}
+
+/// What of the limit was used before a window, or is left over from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Used, lent or in suspense in the steps that still count.
+    pub taken: u64,
+    /// Of that, used.
+    pub settled: u64,
+    /// What is rolled over.
+    pub carried: u64,
+}
+
+/// The windows that count beside the one of `now`: from this one on, to just before it.
+#[must_use]
+pub fn since(rule: &Rule, zone: &TimeZone, now: Timestamp) -> Option<i64> {
+    let window = window_of(rule.cycle, zone, now);
+    match rule.cycle {
+        Cycle::Rolling { .. } => Some(window.id().saturating_sub(rule.cycle.reach())),
+        _ if rule.roll_over > 0 => Some(preceding(rule.cycle, zone, &window).id()),
+        _ => None,
+    }
+}
+
+/// The row that all who lend of such a budget lock first, so that they do it one after the other: the
+/// window before, or, of one that rolls, a row that stands for all of its steps.
+#[must_use]
+pub fn lock_of(id: &str, rule: &Rule, zone: &TimeZone, now: Timestamp) -> Option<Key> {
+    let window = since(rule, zone, now)?;
+    let window = if matches!(rule.cycle, Cycle::Rolling { .. }) { 0 } else { window };
+    Some((id.to_owned(), window))
+}
+
+/// What counts beside the window of `now`, of the balances as they are in the database.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn before(
+    db: &mut Connection,
+    (id, owner, rule): (&str, Owner<'_>, &Rule),
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Result<Before, StoreError> {
+    let Some(since) = since(rule, zone, now) else { return Ok(Before::default()) };
+    let window = window_of(rule.cycle, zone, now);
+    let sums = stored(db, &(id.to_owned(), window.id()), since).await?;
+    Ok(of(sums, (owner, rule), zone, &window))
+}
+
+/// What follows from what was `settled` and `taken` before a window.
+fn of(
+    (settled, taken): (u64, u64),
+    (owner, rule): (Owner<'_>, &Rule),
+    zone: &TimeZone,
+    window: &Window,
+) -> Before {
+    match rule.cycle {
+        Cycle::Rolling { .. } => Before { taken, settled, carried: 0 },
+        // Of a window in which nothing was used nobody knows whether there was a customer.
+        _ if taken == 0 => Before::default(),
+        _ => {
+            let most = base(owner, rule, zone, last_second_before(window));
+            let carried = most.saturating_sub(taken).min(rule.roll_over);
+            Before { carried, ..Before::default() }
+        }
+    }
+}
+
+/// The most that may be used in a window, with all that counts beside it.
+#[must_use]
+pub const fn limit(base: u64, before: Before) -> u64 {
+    base.saturating_add(before.carried).saturating_sub(before.taken)
+}
+
+/// Sets the limits of all accounts in their present windows. What this transaction has changed of
+/// the windows before counts too.
+///
+/// # Errors
+///
+/// Returns an error if the database does.
+pub async fn apply(
+    tx: &mut Tx,
+    lending: &mut Lending<'_>,
+    book: &Book,
+    now: Timestamp,
+) -> Result<BTreeMap<Key, u64>, StoreError> {
+    let zone = &book.business.zone;
+    let mut used_before = BTreeMap::new();
+    let keys: Vec<Key> = lending.accounts.keys().cloned().collect();
+    for key in keys {
+        let Some(Found { owner, rule, .. }) = book.budget(&key.0, now) else { continue };
+        let window = window_of(rule.cycle, zone, now);
+        if window.id() != key.1 {
+            continue;
+        }
+        let mut before = Before::default();
+        if let Some(since) = since(rule, zone, now) {
+            let stored = stored(tx, &key, since).await?;
+            before =
+                of(lending.changed(&key.0, since..key.1, stored), (owner, rule), zone, &window);
+            used_before.insert(key.clone(), before.settled);
+        }
+        lending.allow(&key, limit(base(owner, rule, zone, now), before));
+    }
+    Ok(used_before)
+}
+
+/// What the database has settled and taken of a budget from one window on, up to another.
+async fn stored(
+    db: &mut Connection,
+    (id, end): &Key,
+    since: i64,
+) -> Result<(u64, u64), StoreError> {
+    let sums = sqlx::query(
+        "SELECT CAST(COALESCE(SUM(settled), 0) AS BIGINT), \
+         CAST(COALESCE(SUM(settled + on_loan + suspense), 0) AS BIGINT) FROM balance \
+         WHERE budget = $1 AND window_start >= $2 AND window_start < $3",
+    );
+    let sums = sums.bind(id).bind(since).bind(end).fetch_one(&mut *db).await?;
+    Ok((amount(sums.try_get(0)?), amount(sums.try_get(1)?)))
+}
+
+fn preceding(cycle: Cycle, zone: &TimeZone, window: &Window) -> Window {
+    window_of(cycle, zone, last_second_before(window))
+}
+
+/// Windows begin with a second.
+fn last_second_before(window: &Window) -> Timestamp {
+    Timestamp::from_second(window.id().saturating_sub(1)).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOK: &str = r#"
+business: {name: Acme, time_zone: Europe/Berlin}
+plans: [{name: Pro, price: 9, budgets: [{id: guard, limit: {usd: "10"}, window: month, roll_over: {usd: "4"}}]}]
+customers:
+  - id: acme
+    plan: Pro
+    raises:
+      - {budget: guard, limit: {usd: "25"}, from: 2026-10-20, until: 2026-11-03}
+      - {budget: guard, limit: {usd: "5"}, until: 2027-01-01}
+    credits: [{budget: guard, amount: {usd: "3"}, on: 2026-11-15}, {budget: guard, amount: {usd: "1"}, on: 2026-11-20}]
+    budgets: [{limit: {requests: 5}, rolling: 24h}]
+"#;
+
+    #[test]
+    fn raises_end_and_credits_are_of_their_window() {
+        let book = Book::parse(BOOK).unwrap();
+        let (id, at) = ("acme/guard.usd-month", "2026-11-01T00:00:00Z".parse().unwrap());
+        let found = book.budget(id, at).unwrap();
+        #[rustfmt::skip]
+        let cases = [
+            ("before the raise",              "2026-10-19T21:59:59Z", 10),
+            ("from its day on, in the zone",  "2026-10-19T22:00:00Z", 25),
+            ("into the next month",           "2026-11-02T22:59:59Z", 25),
+            ("its end; the lower one is none", "2026-11-02T23:00:00Z", 10),
+            ("a credit",                      "2026-11-14T23:00:00Z", 13),
+            ("another",                       "2026-11-30T22:59:59Z", 14),
+            ("in their window only",          "2026-11-30T23:00:00Z", 10),
+        ];
+        for (name, at, dollars) in cases {
+            let limit = base(found.owner, found.rule, &book.business.zone, at.parse().unwrap());
+            assert_eq!(limit, dollars * 1_000_000_000, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_left_is_rolled_over_once() {
+        let book = Book::parse(BOOK).unwrap();
+        let at = "2026-12-10T00:00:00Z".parse().unwrap();
+        let found = book.budget("acme/guard.usd-month", at).unwrap();
+        let zone = &book.business.zone;
+        let window = window_of(found.rule.cycle, zone, at);
+        let usd = 1_000_000_000;
+        #[rustfmt::skip]
+        let cases = [
+            ("nothing was used, so nothing is known", 0,          0),
+            ("most was left: at most what the file says", usd,    4 * usd),
+            ("of the credits, too",                   11 * usd,   3 * usd),
+            ("all was used",                          14 * usd,   0),
+            ("more than all",                         20 * usd,   0),
+        ];
+        for (name, taken, carried) in cases {
+            let before = of((taken, taken), (found.owner, found.rule), zone, &window);
+            assert_eq!((before.carried, before.taken), (carried, 0), "{name}");
+        }
+        let november = since(found.rule, zone, at).unwrap();
+        assert_eq!(november, "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap().as_second());
+    }
+
+    #[test]
+    fn a_budget_that_rolls_counts_all_of_its_time_and_at_most_a_step_more() {
+        let book = Book::parse(BOOK).unwrap();
+        let at: Timestamp = "2026-10-25T12:10:00Z".parse().unwrap();
+        let found = book.budget("acme/requests-rolling-24h", at).unwrap();
+        let since = since(found.rule, &book.business.zone, at).unwrap();
+        let reach = at.as_second() - since;
+        assert!(
+            (86_400..=86_400 + 24 * 60).contains(&reach),
+            "{reach}: also over a change of clocks"
+        );
+        let before = Before { taken: 4, settled: 3, carried: 0 };
+        assert_eq!(limit(found.rule.limit, before), 1);
+    }
+}
