@@ -83,7 +83,8 @@ replay: wasm $(VENV) $(ENVOY_READY) ## recorded exchanges through a real Envoy: 
 
 .PHONY: prices
 prices: $(VENV) ## make the price book anew from genai-prices, and compare it with litellm's
-	@$(STAGE) "book" $(PY) prices/build.py
+	@$(STAGE) "terms" $(PY) prices/extra.py
+	@$(STAGE) "book" $(PY) prices/build.py $(if $(DATE),--date $(DATE))
 	@$(STAGE) "check" $(PY) prices/check.py --golden
 	@$(STAGE) "cross-check" $(PY) prices/crosscheck.py
 

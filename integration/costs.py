@@ -68,6 +68,9 @@ WHY: dict[str, Callable[[Json, Json], bool]] = {
         call["provider"] in ("google", "vertex")
         and expected.get("reported_total_tokens", 0) > expected["input_tokens"] + expected["output_tokens"]
     ),
+    "Perplexity's fee, which depends on the size of the search": lambda call, _: (
+        call["provider"] == "perplexity"
+    ),
     "tokens both read from a cache and written to it, which OpenRouter charges for both": lambda call, _: (
         "overlap" in call
     ),

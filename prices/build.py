@@ -1,7 +1,8 @@
 """Makes the price book, `src/price/book.json`, from genai-prices, and prints what changed.
 
 The same inputs (the former book and the pinned sources) give the same bytes. A model that is in the
-former book and no longer in the data stays, closed by the date of the new version.
+former book and no longer in the data stays, closed by the date of the new version; so do all models
+of a provider that is gone as a whole, which is said loudly. Nothing is ever lost.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import calendar
 import datetime
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +44,9 @@ def main() -> int:
     BOOK.parent.mkdir(exist_ok=True)
     BOOK.write_text(text(book))
     print(*changes, sep='\n')
+    print(*summary(changes), sep='\n')
+    for provider in gone(former, book):
+        print(f'WARNING: {provider} is gone from the data: all of its models are closed', file=sys.stderr)
     print(f'{book["version"]}: {len(rows(book))} models, {len(changes)} changed')
     return 0
 
@@ -64,12 +69,38 @@ def build(former: Book, date: datetime.date | None) -> Book:
 
 
 def keep_vanished(former: Book, book: Book, closed: int) -> None:
-    """Appends to each provider the models that only the former book has."""
+    """Appends to each provider the models that only the former book has, and providers as well."""
     present = rows(book)
+    known = {provider['id'] for provider in book['providers']}
+    lost = [provider for provider in former.get('providers', []) if provider['id'] not in known]
+    book['providers'] += [provider | {'models': []} for provider in lost]
+    book['providers'].sort(key=lambda provider: provider['id'])
     for provider in book['providers']:
         for (owner, model), row in rows(former).items():
             if owner == provider['id'] and (owner, model) not in present:
                 provider['models'].append({'closed': closed} | row)
+
+
+def gone(former: Book, book: Book) -> list[str]:
+    """The providers of which the former book had an open model and the new one has none."""
+
+    def open_in(one: Book) -> set[str]:
+        return {owner for (owner, _), model in rows(one).items() if 'closed' not in model}
+
+    return sorted(open_in(former) - open_in(book))
+
+
+def summary(changes: list[str]) -> Iterator[str]:
+    """How much has changed of each provider, by the lines that say what."""
+    counts = Counter((name.split('/', 1)[0], what) for what, name in map(str.split, names(changes)))
+    for provider in sorted({provider for provider, _ in counts}):
+        kinds = (f'{n} {what}' for (owner, what), n in sorted(counts.items()) if owner == provider)
+        yield f'{provider}: {", ".join(kinds)}'
+
+
+def names(changes: list[str]) -> set[str]:
+    """What has become of which model: each once, however many of its fields have changed."""
+    return {' '.join(change.split(':', 1)[0].split()[:2]) for change in changes}
 
 
 def rows(book: Book) -> Rows:
@@ -89,7 +120,7 @@ def differences(old: Rows, new: Rows) -> Iterator[str]:
         if before is None:
             yield f'added    {name}'
         elif after is None:
-            yield f'lost     {name}: its provider is no longer in the book'
+            raise ValueError(f'{name} would be lost')
         elif 'closed' in after and 'closed' not in before:
             yield f'closed   {name}'
         elif before != after:

@@ -157,6 +157,10 @@ def compare(
         if ours is not None and abs(ours - theirs) <= TOLERANCE * max(ours, theirs):
             counts['rates equal'] += 1
             continue
+        extra = source.extras().get(f'{provider}/{model.id}', {}).get('variants', [])
+        if any(variant['when'] == TERMS[terms] for variant in extra):
+            counts['rates on terms that the book has from litellm'] += 1
+            continue
         counts['rates different'] += 1
         label = source.UNITS[UNITS[unit][0]] + (f' above {tier // 1000}k' if tier else '')
         why = reason(model, context, terms, UNITS[unit], at)

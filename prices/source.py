@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import calendar
 import hashlib
+import json
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,33 @@ LEAST = {
     'groq/whisper-large-v3-turbo': ['audio_ms', 10_000],
 }
 
+# What litellm alone knows of terms: `extra.py` writes it.
+EXTRA = Path(__file__).with_name('extra.json')
+
+# Perplexity's fee for a thousand calls by `search_context_size`, of which genai-prices has one. The
+# answers say what was charged: `low` of three models has been seen there, the rest is litellm's.
+SEARCHES = {
+    'perplexity/sonar': {'low': '5', 'medium': '8', 'high': '12'},
+    'perplexity/sonar-pro': {'low': '6', 'medium': '10', 'high': '14'},
+    'perplexity/sonar-reasoning': {'low': '5', 'medium': '8', 'high': '12'},
+    'perplexity/sonar-reasoning-pro': {'low': '6', 'medium': '10', 'high': '14'},
+}
+
+# Models that cost a tenth more where `inference_geo` of the answer is `us`, by litellm.
+GEO = {
+    f'anthropic/claude-{name}'
+    for name in (
+        'fable-5', 'fable-5-1', 'haiku-5-5', 'opus-4-6', 'opus-4-7', 'opus-4-8', 'opus-5', 'opus-5-5',
+        'sonnet-4-6', 'sonnet-5', 'sonnet-5-5',
+    )
+}  # fmt: skip
+GEO_TIMES = Decimal('1.1')
+# Units that are no tokens: they cost the same everywhere.
+BY_PIECE = {'web_search', 'file_search', 'code_session', 'request'}
+
+# Words that make another model of a name, where genai-prices takes any end of it for the same one.
+OTHERS = {'deepseek/deepseek-reasoner': ['distill'], 'google/gemini-3.8-flash': ['cyber']}
+
 # The conditions that the filter can tell, with the values of those that are not free text.
 CONDITIONS: dict[str, set[str] | None] = {
     'processing': {'batch'},
@@ -121,12 +150,65 @@ def about() -> dict[str, str]:
 
 def providers() -> list[dict[str, Any]]:
     """The providers of the book with their models, in the order in which names are tried."""
+    rows = plain_providers()
+    more = extras()
+    for row in rows:
+        for model in row['models']:
+            add_terms(model, f'{row["id"]}/{model["id"]}', more)
+    return rows
+
+
+@cache
+def extras() -> dict[str, Any]:
+    """What litellm alone knows of terms, by provider and model."""
+    return json.loads(EXTRA.read_text())['models']
+
+
+def plain_providers() -> list[dict[str, Any]]:
+    """The same, with nothing that genai-prices does not say."""
     rows = [_provider(provider) for provider in data.providers]
     rows += [
         {'id': name, 'aliases': [], 'fallback': makers, 'models': []}
         for name, makers in RESELLERS.items()
     ]
     return sorted(rows, key=lambda row: row['id'])
+
+
+def add_terms(model: dict[str, Any], path: str, extras: dict[str, Any]) -> None:
+    """Adds to a row what other sources say of terms that genai-prices does not know."""
+    extra = extras.get(path, {})
+    for dated in model['prices']:
+        for unit, rate in extra.get('rates', {}).items():
+            dated['rates'].setdefault(unit, rate)
+    variants = model.get('variants', []) + extra.get('variants', [])
+    if path in GEO:
+        variants = [*regional(model['prices'], variants), *variants]
+    fees = [
+        {'when': {'search_context': size}, 'rates': {'request': [nanos(Decimal(fee), 'requests_kcount')]}}
+        for size, fee in SEARCHES.get(path, {}).items()
+    ]
+    if variants + fees:
+        model['variants'] = fees + variants
+
+
+def regional(prices: list[dict[str, Any]], variants: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """The rates of calls that were computed in the US, on all terms: those on one term first."""
+    for row in [*variants, *reversed(prices)]:
+        rates = {
+            unit: [_times(part, GEO_TIMES) if at % 2 == 0 else part for at, part in enumerate(rate)]
+            for unit, rate in row['rates'].items()
+            if unit not in BY_PIECE
+        }
+        when = row.get('when', {}) | {'geo': 'us'}
+        active = {'active': row['active']} if row.get('active') else {}
+        yield {'when': dict(sorted(when.items()))} | active | {'rates': rates}
+
+
+def _times(rate: int | str, factor: Decimal) -> int | str:
+    exact = (Decimal(rate) * factor).normalize()
+    if exact != round(exact, DECIMALS):
+        raise ValueError(f'{rate} times {factor} has more than {DECIMALS} decimals')
+    return int(exact) if exact == int(exact) else f'{exact:f}'
 
 
 def left_out() -> dict[str, list[str]]:
@@ -162,6 +244,9 @@ def _provider(provider: types.Provider) -> dict[str, Any]:
 def _model(model: types.ModelInfo, path: str) -> dict[str, Any]:
     try:
         row: dict[str, Any] = {'id': model.id, 'match': translate(model.match)}
+        if path in OTHERS:
+            others = [{'contains': word} for word in OTHERS[path]]
+            row['match'] = {'and': [row['match'], {'not': {'or': others}}]}
         if model.context_window:
             row['context_window'] = model.context_window
         if path in LEAST:

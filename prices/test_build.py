@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import datetime
+import json
 import random
 import re
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from genai_prices import data, types
 
 import build
 import clauses
+import extra
 import source
 
 DAY = datetime.date(2026, 12, 1)
@@ -41,9 +44,80 @@ def test_changes_are_named() -> None:
     book = build.build({}, DAY)
     other = copy.deepcopy(book)
     other['providers'][0]['models'][0]['context_window'] = 1
-    del other['providers'][0]['models'][1]
+    other['providers'][0]['models'].append({'id': 'new', 'prices': []})
     changes = list(build.differences(build.rows(book), build.rows(other)))
-    assert [change.split()[0] for change in changes] == ['changed', 'lost']
+    assert [change.split()[0] for change in changes] == ['changed', 'added']
+    assert list(build.summary([*changes, *changes])) == ['anthropic: 1 added, 1 changed']
+
+
+def test_a_provider_that_is_gone_is_closed_as_a_whole_and_loudly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """A doctored source, through the program itself."""
+    before = source.providers()
+    lost = next(provider for provider in before if provider['id'] == 'groq')
+    after = [copy.deepcopy(provider) for provider in before if provider is not lost]
+    pruned = after[0]['models'].pop(0)
+    file = tmp_path / 'book.json'
+    monkeypatch.setattr(build, 'BOOK', file)
+    monkeypatch.setattr('sys.argv', ['build.py', '--date', '2026-11-01'])
+    assert build.main() == 0
+    monkeypatch.setattr(source, 'providers', lambda: after)
+    monkeypatch.setattr(source, 'about', lambda: {'name': 'genai-prices', 'version': '9'})
+    monkeypatch.setattr('sys.argv', ['build.py', '--date', '2026-12-01'])
+    capsys.readouterr()
+    assert build.main() == 0
+    said = capsys.readouterr()
+    assert 'WARNING: groq is gone from the data' in said.err
+    assert f'groq: {len(lost["models"])} closed' in said.out
+    assert f'closed   anthropic/{pruned["id"]}' in said.out
+    book = json.loads(file.read_text())
+    now = {provider['id']: provider['models'] for provider in book['providers']}
+    assert now['groq'] == [{'closed': SECONDS} | model for model in lost['models']]
+    assert now['anthropic'][-1] == {'closed': SECONDS} | pruned
+    assert list(now) == sorted(now)
+    # They stay as they are in the next edition, which says nothing of them.
+    monkeypatch.setattr('sys.argv', ['build.py', '--date', '2027-01-01'])
+    assert build.main() == 0
+    assert 'WARNING' not in capsys.readouterr().err
+    again = json.loads(file.read_text())
+    assert {p['id']: p['models'] for p in again['providers']} == now
+
+
+def test_rates_on_terms_are_added_where_the_source_has_none() -> None:
+    book = {key: row for key, row in build.rows(build.build({}, DAY)).items()}
+    fees = [v for v in book['perplexity', 'sonar']['variants'] if 'search_context' in v['when']]
+    assert [v['rates']['request'] for v in fees] == [[n * 10**12] for n in (5, 8, 12)]
+    sonnet = book['anthropic', 'claude-sonnet-5']['variants']
+    us = [v for v in sonnet if v['when'].get('geo') == 'us']
+    assert us[-1]['when'] == {'geo': 'us'}
+    assert us[-1]['rates']['input'] == [2_200_000_000]
+    assert not any('web_search' in v['rates'] for v in us)
+    assert sonnet.index(us[0]) == 0, 'ahead of the rates of all regions'
+    priority = [
+        v for v in book['google', 'gemini-2.5-pro']['variants']
+        if v['when'] == {'service_tier': 'priority'}
+    ]  # fmt: skip
+    assert [v['rates']['output'] for v in priority] == [[18 * 10**9, 200_000, 27 * 10**9]]
+
+
+def test_rates_of_another_model_or_of_a_half_are_not_taken() -> None:
+    standard = {'input': [10, 5, 20], 'output': [30], 'cache_read': [1]}
+    model = {'id': 'm', 'prices': [{'rates': standard}]}
+    flex = {'input': [5, 5, 10], 'output': [15], 'cache_read': [1]}
+    taken = {'variants': [{'when': {'service_tier': 'flex'}, 'rates': flex}]}
+    assert extra.agreed([{'': standard, '_flex': flex}], model) == taken
+    halves = [
+        {'input': [5, 5, 10], 'output': [15]},
+        {'input': [5], 'output': [15], 'cache_read': [1]},
+        {'output': [15], 'cache_read': [1]},
+    ]
+    for half in halves:
+        assert extra.agreed([{'': standard, '_flex': half}], model) == {}
+    assert extra.agreed([{'': standard | {'output': [31]}, '_flex': flex}], model) == {}
+    assert extra.agreed([{'': standard, '_flex': flex}, {'': standard}], model) == {}
+    known = model | {'variants': [{'when': {'service_tier': 'flex'}, 'rates': {}}]}
+    assert extra.agreed([{'': standard, '_flex': flex}], known) == {}
 
 
 @pytest.mark.parametrize(

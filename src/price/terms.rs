@@ -38,7 +38,8 @@ impl Terms<'_> {
     /// Whether the call was served on terms that cost more than the standard ones wherever they
     /// are sold, so that the standard price is too low.
     pub(super) fn are_dearer(&self) -> bool {
-        self.tier() == Some(Tier::Word("priority")) || self.speed == Some("fast")
+        let dear = [Some(Tier::Word("priority")), Some(Tier::Word("ultrafast"))];
+        dear.contains(&self.tier()) || self.speed == Some("fast")
     }
 }
 
@@ -61,6 +62,7 @@ const TIERS: &[(&str, Tier<'_>)] = &[
     ("standard", Tier::Word("standard")),
     ("priority", Tier::Word("priority")),
     ("flex", Tier::Word("flex")),
+    ("ultrafast", Tier::Word("ultrafast")),
     ("fast", Tier::Word("fast")),
 ];
 

@@ -324,6 +324,50 @@ fn the_embedded_book_knows_models_by_all_their_names() {
     assert_eq!(prices.find("openai", "gpt-5").unwrap().context_window(), Some(400_000));
 }
 
+#[test]
+fn real_names_find_their_models_and_others_find_none() {
+    let prices = Prices::new(Book::embedded().unwrap(), Vec::new());
+    let lines =
+        include_str!("../../prices/names.tsv").lines().filter(|line| !line.starts_with('#'));
+    let mut count = 0;
+    for line in lines {
+        let [provider, name, model] = line.split('\t').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let found = prices.find(provider, name).map(|tariff| tariff.id());
+        assert_eq!(found.unwrap_or("-"), model, "{provider} {name}");
+        count += 1;
+    }
+    assert!(count > 200, "{count}");
+}
+
+#[test]
+fn terms_that_one_source_alone_knows_have_their_price() {
+    let prices = Prices::new(Book::embedded().unwrap(), Vec::new());
+    let million = used(&[(Unit::Output, 1_000_000)]);
+    let writes = used(&[(Unit::CacheWrite12h, 100_000), (Unit::Input, 1)]);
+    let nothing = Usage::default();
+    let terms = Terms { at: 1_795_600_000, ..Terms::default() };
+    let (low, us) = (Some("low"), Some("us"));
+    #[rustfmt::skip]
+    let cases = [
+        ("perplexity", "sonar",           &nothing, Terms { search_context: low, ..terms },            (5_000_000, true)),
+        ("perplexity", "sonar-pro",       &nothing, Terms { search_context: Some("high"), ..terms },   (14_000_000, true)),
+        ("perplexity", "sonar",           &nothing, terms,                                             (12_000_000, true)),
+        ("anthropic",  "claude-sonnet-5", &million, Terms { geo: us, ..terms },                        (11_000_000_000, true)),
+        ("anthropic",  "claude-sonnet-5", &million, Terms { geo: us, batch: true, ..terms },           (5_500_000_000, true)),
+        ("anthropic",  "claude-sonnet-5", &million, Terms { geo: Some("global"), ..terms },            (10_000_000_000, true)),
+        ("google",     "gemini-2.5-pro",  &million, Terms { service_tier: Some("priority"), ..terms }, (18_000_000_000, true)),
+        ("openai",     "gpt-6-astra",     &million, Terms { service_tier: Some("ultrafast"), ..terms }, (300_000_000_000, true)),
+        ("openai",     "gpt-5",           &million, Terms { service_tier: Some("ultrafast"), ..terms }, (10_000_000_000, false)),
+        ("openai",     "gpt-6-astra",     &writes,  terms,                                             (2_500_010_000, true)),
+    ];
+    for (provider, model, usage, terms, expected) in cases {
+        let cost = prices.find(provider, model).unwrap().cost(usage, &terms).unwrap();
+        assert_eq!((cost.amount.nanos(), cost.complete), expected, "{provider} {model} {terms:?}");
+    }
+}
+
 /// A call, and what genai-prices says of it: made by `prices/check.py`.
 #[derive(Deserialize)]
 struct Golden {
