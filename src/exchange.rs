@@ -87,7 +87,8 @@ pub struct Teller<'a, S> {
 pub struct Close<'a> {
     /// `response.code_details`.
     pub details: &'a str,
-    /// How often the call was sent upstream, as far as Envoy counts: one, and one for each retry.
+    /// How often the call was sent upstream, as far as Envoy counts: one, and one for each retry;
+    /// zero where it was not, or Envoy does not say.
     pub attempts: u64,
 }
 
@@ -112,6 +113,8 @@ pub struct Exchange {
     body: Body,
     /// Whether all of the request has come. An answer may begin before it has.
     asked: bool,
+    /// Whether what has come of it is kept back until the service has been heard.
+    waits: bool,
     /// Whether the request's head has not gone out, so that its path can still be changed.
     head_held: bool,
     admitted: Admitted,
@@ -185,6 +188,7 @@ impl Exchange {
             who,
             body,
             asked: false,
+            waits: false,
             head_held: false,
             admitted: Admitted::default(),
             asking: Asking::No,
@@ -239,6 +243,7 @@ impl Exchange {
         self.asked = true;
         self.who.settle(&self.gate.config, self.body.said());
         let step = self.decide(true, 0, teller);
+        self.waits = step == Step::Wait;
         self.end_asking(step)
     }
 
@@ -246,6 +251,7 @@ impl Exchange {
     pub fn retry(&mut self, waited_ms: u64, teller: Teller<'_, impl Shared>) -> Step {
         if self.asked && matches!(self.phase, Phase::Asking) {
             let step = self.decide(true, waited_ms, teller);
+            self.waits = step == Step::Wait;
             self.end_asking(step)
         } else {
             Step::Continue
@@ -286,7 +292,7 @@ impl Exchange {
         }
         let origin = match details {
             "" | "via_upstream" => From::Upstream,
-            details if self.asked && may_have_worked(details) => From::Silence,
+            details if self.asked && !self.waits && may_have_worked(details) => From::Silence,
             _ => From::Envoy,
         };
         let mut answer = Answer::new(&self.gate.places, self.target.api, content_encoding);
@@ -354,7 +360,8 @@ impl Exchange {
         let Close { details, attempts } = end;
         let Teller { desk, shared, now_ms } = teller;
         let cut = self.ending.has_begun();
-        let Self { gate, prices, target, began_ms, mut who, body, asked, phase, .. } = self;
+        let asked = self.asked && !self.waits;
+        let Self { gate, prices, target, began_ms, mut who, body, phase, .. } = self;
         let (call_id, admitted) = (self.call_id, self.admitted);
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
@@ -363,7 +370,13 @@ impl Exchange {
         let rates = desk.learned.rates(asked_model);
         let basis = Basis { api: target.api, said: &said, rates };
         let Finding { status, first_ms, mut amount, outcome, evidence } = match phase {
-            Phase::Answering(reply) => Finding::answered(*reply, &basis, &target, details),
+            Phase::Answering(mut reply) => {
+                let is_local = attempts == 0 && !matches!(details, "" | "via_upstream");
+                if reply.whole && reply.origin == From::Upstream && is_local {
+                    reply.origin = From::Envoy;
+                }
+                Finding::answered(*reply, &basis, &target, details)
+            }
             Phase::Refused(status) => Finding::refused(status),
             Phase::Asking => Finding::unanswered(asked, &basis, details),
         };
@@ -423,7 +436,7 @@ impl Exchange {
             service_tier: evidence.service_tier.and_then(name),
             status,
             amount,
-            attempts,
+            attempts: attempts.max(1),
             price,
             said_cost,
             decision: if refused { Decision::Refuse } else { passed },

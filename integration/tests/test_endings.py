@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from ..bootstrap import Route
 from ..upstream import Response
 from .conftest import Gateway, Gateways
 from .dialects import ANTHROPIC, OPENAI, USED, Dialect
@@ -48,6 +49,17 @@ def test_an_answer_without_a_body_is_no_reported_nothing(gateway: Gateway) -> No
     seen = gateway.ask(OPENAI, answer=Response(status=204, headers=(), chunked=False))
     assert seen.answer.status_code == 204
     assert seen.fields("usage", "output_tokens") == {"usage": "estimated", "output_tokens": "0"}
+
+
+def test_what_envoy_answers_itself_costs_nothing(gateways: Gateways) -> None:
+    told = json.dumps(OPENAI.whole)
+    gateway = gateways(routes=[Route("", answer=told)])
+    name = uuid4().hex
+    headers = {"x-replay-id": name}
+    seen = httpx.post(gateway.envoy.url + OPENAI.path, json=OPENAI.body(), headers=headers, timeout=20)
+    assert seen.text == told
+    row = gateway.envoy.row(name)
+    assert (row["usage"], row["cost_nano_usd"]) == ("absent", "0")
 
 
 ERRORS = {

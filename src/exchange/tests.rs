@@ -215,6 +215,28 @@ fn attempts_of_what_is_free_are_free() {
 }
 
 #[test]
+fn what_envoy_answers_itself_costs_nothing() {
+    let body = br#"{"model":"gpt-4o","usage":{"prompt_tokens":5}}"#;
+    #[rustfmt::skip]
+    let cases = [
+        // attempts  details             usage
+        (0,          "direct_response",  "absent"),
+        (0,          "via_upstream",     "reported"),
+        (0,          "",                 "reported"),
+        (1,          "",                 "reported"),
+    ];
+    for (attempts, details, usage) in cases {
+        let mut exchange = open("{}", &[]);
+        ask(&mut exchange);
+        exchange.on_answer_head(200, "", "", |_| None);
+        exchange.on_answer_body(body, true, || 0);
+        let record = exchange.close(Close { details, attempts }, teller_at(0)).0;
+        let told = record.field(crate::config::LogField::Usage).unwrap();
+        assert_eq!(told, usage, "{attempts} {details}");
+    }
+}
+
+#[test]
 fn a_call_without_an_answer_costs_what_it_may_have_cost() {
     #[rustfmt::skip]
     let cases = [

@@ -31,11 +31,11 @@ pub(super) fn details() -> String {
     abi::property("response\0code_details").map_or_else(|_| String::new(), |d| d.text().to_owned())
 }
 
-/// How often the call was sent upstream; one where Envoy does not say.
+/// How often the call was sent upstream; zero where it was not, or Envoy does not say.
 pub(super) fn attempts() -> u64 {
     let count = abi::property("upstream\0request_attempt_count").map(abi::Bytes::into_vec);
     let count = count.ok().and_then(|raw| <[u8; 8]>::try_from(raw).ok());
-    count.map_or(1, u64::from_le_bytes).max(1)
+    count.map_or(0, u64::from_le_bytes)
 }
 
 /// The cluster that the request is routed to.

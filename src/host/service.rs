@@ -96,7 +96,6 @@ pub(super) fn on_tick(root: u32) {
     let looked = Vm::enter(|vm| vm.look_after(&gate, every_ms, now_ms)).flatten();
     if let Some(is_report) = looked {
         Vm::enter(|vm| vm.count_notes(&gate));
-        Vm::enter(|vm| vm.look_for_prices(&gate));
         send(root, is_report);
     }
 }

@@ -266,11 +266,13 @@ pub(super) fn settle(id: u32) {
                 if held {
                     Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
-                let details = match exchange.is_unclear() {
+                let attempts = facts::attempts();
+                // What was sent nowhere may have been answered by Envoy itself.
+                let details = match exchange.is_unclear() || attempts == 0 {
                     true => facts::details(),
                     false => String::new(),
                 };
-                let end = Close { details: &details, attempts: facts::attempts() };
+                let end = Close { details: &details, attempts };
                 let closed = Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(end, teller)));
                 let Some((record, charges)) = closed else { return Action::Continue };
                 let is_told = gate.config.service.is_some();

@@ -267,8 +267,32 @@ impl Vm {
     /// Looks after leases if it is time again, and tells whether it is time to report calls too. An
     /// ask whose answer Envoy has lost, with the configuration that sent it, is given up.
     pub(super) fn look_after(&mut self, gate: &Gate, every_ms: u32, now_ms: u64) -> Option<bool> {
-        // Envoy's main thread has a VM too, which no call comes to: it is no worker.
-        self.reporter.as_ref()?;
+        let is_worker = self.reporter.is_some();
+        if is_worker {
+            self.give_up_lost(gate, now_ms);
+        }
+        let office = self.office(gate);
+        if now_ms.saturating_sub(office.ticked_ms) < u64::from(every_ms) {
+            return None;
+        }
+        office.ticked_ms = now_ms;
+        self.look_for_prices(gate);
+        if !is_worker {
+            // No call has come yet. Envoy's main thread has a VM too, to which none ever does.
+            return None;
+        }
+        let from = self.sender();
+        let office = self.office(gate);
+        office.ticks = office.ticks.wrapping_add(1);
+        let mut shared = SharedData;
+        let workers = shared.load(&worker_count()).map_or(1, |(count, _)| number(&count));
+        let cadence = Cadence::of(workers, every_ms);
+        office.desk.tick(&mut shared, cadence, now_ms);
+        Some(cadence.is_report(from.worker, office.ticks))
+    }
+
+    /// Gives up an ask whose answer Envoy has lost, with the configuration that sent it.
+    fn give_up_lost(&mut self, gate: &Gate, now_ms: u64) {
         let from = self.sender();
         let lost_ms = u64::from(ASK_MS).saturating_add(GRACE_MS);
         let office = self.office(gate);
@@ -276,16 +300,6 @@ impl Vm {
             office.under_way = None;
             office.desk.book.on_failure(&from, now_ms);
         }
-        if now_ms.saturating_sub(office.ticked_ms) < u64::from(every_ms) {
-            return None;
-        }
-        office.ticked_ms = now_ms;
-        office.ticks = office.ticks.wrapping_add(1);
-        let mut shared = SharedData;
-        let workers = shared.load(&worker_count()).map_or(1, |(count, _)| number(&count));
-        let cadence = Cadence::of(workers, every_ms);
-        office.desk.tick(&mut shared, cadence, now_ms);
-        Some(cadence.is_report(from.worker, office.ticks))
     }
 
     /// The next ask to the service, if one is due; `sent` then says under which token it went.

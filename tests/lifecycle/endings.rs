@@ -84,6 +84,18 @@ fn a_call_that_was_sent_and_never_answered_is_estimated() {
 }
 
 #[test]
+fn a_call_that_ends_while_it_waits_for_the_quota_service_is_not_charged() {
+    let service = PRICED.replacen('{', r#"{"service": {"cluster": "quota"}, "#, 1);
+    for details in ["downstream_remote_disconnect", "stream_idle_timeout"] {
+        let worker = Worker::new(&service);
+        let call = worker.ask(&Request::of(&OPENAI, false));
+        assert_eq!(call.upstream().body, b"", "it waits");
+        call.break_off(details);
+        assert_eq!(call.fields(["usage", "cost_nano_usd"]), ["absent", "0"], "{details}");
+    }
+}
+
+#[test]
 fn a_request_that_never_went_out_whole_is_not_charged() {
     let worker = Worker::new(PRICED);
     let request = Request::of(&OPENAI, false);
