@@ -182,7 +182,7 @@ impl Desk {
         let mut holds = Vec::with_capacity(known.tenant.budgets.len());
         let (mut strictest, mut warned): (Option<(Consequence, usize, String)>, Option<String>) =
             (None, None);
-        let mut waits = false;
+        let (mut waits, mut unleased) = (false, false);
         let mut cut = call.shortest.filter(|_| call.output.is_none()).map(|_| u64::MAX);
         for (at, budget) in known.tenant.budgets.iter().enumerate() {
             if !budget::applies(budget, &call.scope) {
@@ -230,15 +230,19 @@ impl Desk {
                 }
                 Err(_) if can_wait && !self.book.is_away(now_ms) => {
                     waits = true;
+                    self.hand_in(shared, &id, window);
                     let want = need.saturating_mul(AHEAD);
                     let need = self.slices.missing(shared, &id, window, need);
                     self.book.need(Want { budget: id.to_string(), window, need, want });
                 }
-                Err(_) if (firm || on_failure == OnFailure::Refuse) && !budget.shadow => {
+                Err(_)
+                    if (budget::is_firm(budget) || on_failure == OnFailure::Refuse)
+                        && !budget.shadow =>
+                {
                     self.release(shared, holds);
                     return Verdict::Refuse(unavailable());
                 }
-                Err(_) => self.book.note_unleased(),
+                Err(_) => unleased = true,
             }
             holds.push(Hold {
                 budget: id.into_owned(),
@@ -259,16 +263,9 @@ impl Desk {
             Some(output) => Verdict::Lower(holds, mark, output),
             None => Verdict::Pass(holds, mark),
         };
-        match (strictest, culprit) {
-            _ if waits => {
-                self.release(shared, holds);
-                Verdict::Wait
-            }
-            (Some(Consequence::Refuse | Consequence::Downgrade(_)), _) if cut.is_some() => {
-                self.release(shared, holds);
-                self.admit(shared, known, Call { output: cut, ..call }, on_failure, now_ms)
-            }
-            (Some(Consequence::Refuse), Some(budget)) => {
+        let verdict = match (strictest, culprit) {
+            // What is refused anyway does not wait.
+            (Some(Consequence::Refuse), Some(budget)) if cut.is_none() => {
                 self.release(shared, holds);
                 let (window, ends) = known.window(budget, now_ms);
                 let used = self.used(shared, budget, (&id, window));
@@ -282,18 +279,58 @@ impl Desk {
                         .then(|| ends.saturating_sub(now_ms).div_ceil(1_000)),
                 })
             }
+            _ if waits => {
+                self.release(shared, holds);
+                Verdict::Wait
+            }
+            (Some(Consequence::Refuse | Consequence::Downgrade(_)), _) if cut.is_some() => {
+                self.release(shared, holds);
+                return self.admit(shared, known, Call { output: cut, ..call }, on_failure, now_ms);
+            }
             (Some(Consequence::Downgrade(to)), _) => Verdict::Downgrade(holds, to, id),
             (Some(Consequence::Warn), _) => lowered(holds, Some(Mark::Warn(id))),
             (Some(Consequence::Shadow), _) if warned.is_none() => {
                 lowered(holds, Some(Mark::Shadow(id)))
             }
             _ => lowered(holds, warned.map(Mark::Warn)),
+        };
+        if unleased && !matches!(verdict, Verdict::Wait | Verdict::Refuse(_)) {
+            self.book.note_unleased();
         }
+        verdict
+    }
+
+    /// What a call takes of budgets that count what is used, where it was never admitted.
+    pub fn unheld(
+        &mut self,
+        shared: &mut impl Shared,
+        known: &Known,
+        scope: &Scope<'_>,
+        now_ms: u64,
+    ) -> Vec<Hold> {
+        let budgets = known.tenant.budgets.iter();
+        let mut holds = Vec::new();
+        for budget in budgets.filter(|b| !b.unit.is_counted() && budget::applies(b, scope)) {
+            let id = parts::id(shared, budget, scope);
+            self.open_part(shared, known, budget, &id);
+            holds.push(Hold {
+                budget: id.into_owned(),
+                window: known.window(budget, now_ms).0,
+                measure: budget.measure(),
+                held: None,
+                firm: false,
+                end: false,
+            });
+        }
+        holds
     }
 
     /// Takes in an answer of the service.
     pub fn on_answer(&mut self, shared: &mut impl Shared, mut answer: Answer, now_ms: u64) {
-        let recalls = core::mem::take(&mut answer.recalls);
+        let mut recalls = core::mem::take(&mut answer.recalls);
+        // What this very answer lends is for calls that wait here.
+        let lent = |id: &str| answer.grants.iter().any(|g| g.amount > 0 && g.budget == id);
+        recalls.retain(|recall| !lent(&recall.budget));
         self.book.on_answer(&mut self.tenants, shared, answer, now_ms);
         self.recalled(shared, recalls);
     }
@@ -349,7 +386,7 @@ impl Desk {
     pub fn release(&mut self, shared: &mut impl Shared, holds: Vec<Hold>) {
         for Hold { budget, window, held, .. } in holds {
             if let Some(held) = held {
-                self.slices.put(shared, &budget, window, held, 0);
+                self.slices.undo(shared, &budget, window, held);
             }
         }
     }

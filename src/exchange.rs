@@ -6,6 +6,7 @@
 
 mod admission;
 mod asking;
+mod background;
 mod cost;
 mod ending;
 mod finding;
@@ -24,6 +25,7 @@ use crate::price::Prices;
 use crate::provider::{Answer, Shape};
 use crate::record::{Amount, Decision, Outcome, Record};
 use crate::request::{Body, Change};
+use crate::scope::Scope;
 use crate::shared::{Shared, is_new};
 use crate::sync::Charge;
 use crate::who::{Lookup, Origin, is_name};
@@ -212,6 +214,11 @@ impl Exchange {
         self.head_held = true;
     }
 
+    /// Notes that the request's head has gone out before its body came.
+    pub const fn on_head_gone(&mut self) {
+        self.head_held = false;
+    }
+
     /// Reads a chunk of the request body.
     pub fn on_request_body(
         &mut self,
@@ -359,10 +366,10 @@ impl Exchange {
     pub fn close(self, end: Close<'_>, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
         let Close { details, attempts } = end;
         let Teller { desk, shared, now_ms } = teller;
-        let cut = self.ending.has_begun();
+        let cut = self.is_ended();
         let asked = self.asked && !self.waits;
         let Self { gate, prices, target, began_ms, mut who, body, phase, .. } = self;
-        let (call_id, admitted) = (self.call_id, self.admitted);
+        let (call_id, mut admitted) = (self.call_id, self.admitted);
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
         who.settle(&gate.config, &said);
@@ -416,6 +423,20 @@ impl Exchange {
         let since = |at: u64| at.saturating_sub(began_ms);
         let refused = outcome == Outcome::Refused;
         let used = Used::of(amount.known(), price.known(), outcome == Outcome::Ok);
+        if target.api.is_poll() && matches!(amount, Amount::Reported(_)) {
+            let whose = who.tenant.get().cloned().or_else(anonymous);
+            let scope = Scope {
+                feature: who.feature.get().map(String::as_str),
+                model: model.as_deref(),
+                provider: Some(provider),
+                key: whose.as_deref(),
+            };
+            let teller = Teller { desk: &mut *desk, shared: &mut *shared, now_ms };
+            if let Some((known, holds)) = background::owed(&gate, &scope, teller) {
+                admitted.tenant = Some(known.tenant.id.clone());
+                admitted.holds = holds;
+            }
+        }
         let charges = desk.settle(shared, admitted.holds, &used);
         let passed = admitted.decision.unwrap_or(Decision::Pass);
         let passed = if cut { Decision::End } else { passed };

@@ -139,8 +139,17 @@ impl Slices {
         let own = over.min(slice.left);
         slice.left = slice.left.saturating_sub(own);
         let over = over.saturating_sub(own);
-        slice.give_back(shared, budget, if self.exact { held } else { 0 });
+        let stale = slice.give_back(shared, budget, if self.exact { held } else { 0 });
+        note_over(&mut self.over, self.exact, budget, (window, stale));
         over.saturating_sub(if over == 0 { 0 } else { cover(shared, budget, window, over) })
+    }
+
+    /// Puts back what a call took that does not pass, as if it had never come: it may come again.
+    pub fn undo(&mut self, shared: &mut impl Shared, budget: &str, window: u64, held: u64) {
+        if let Some(slice) = self.slices.get_mut(budget).filter(|slice| slice.window == window) {
+            slice.taken = slice.taken.saturating_sub(held);
+        }
+        self.put(shared, budget, window, held, 0);
     }
 
     /// What this worker has of a budget that no call holds.
@@ -152,9 +161,12 @@ impl Slices {
 
     /// Gives back to the lease all that no call holds.
     pub fn let_go(&mut self, shared: &mut impl Shared, budget: &str) {
-        let Some(slice) = self.slices.get_mut(budget) else { return };
-        if slice.left > 0 && back(shared, budget, slice.window, (slice.left, 0)).is_ok() {
+        let Some(slice) = self.slices.get_mut(budget).filter(|slice| slice.left > 0) else {
+            return;
+        };
+        if let Ok(stale) = back(shared, budget, slice.window, (slice.left, 0)) {
             slice.left = 0;
+            note_over(&mut self.over, self.exact, budget, (slice.window, stale));
         }
     }
 
@@ -174,13 +186,15 @@ impl Slices {
     /// Gives back what is not likely to be used before the next tick, and tells what this worker
     /// has to do with. Call it once a tick.
     pub fn tick(&mut self, shared: &mut impl Shared) -> Vec<Activity> {
-        let mut active = Vec::with_capacity(self.slices.len());
-        self.slices.retain(|budget, slice| {
-            slice.pace = if self.exact { 0 } else { slice.pace.saturating_add(slice.taken) / 2 };
+        let Self { slices, exact, over } = self;
+        let mut active = Vec::with_capacity(slices.len());
+        slices.retain(|budget, slice| {
+            slice.pace = if *exact { 0 } else { slice.pace.saturating_add(slice.taken) / 2 };
             let at_rest = slice.taken == 0 && slice.held == 0;
             slice.idle = if at_rest { slice.idle.saturating_add(1) } else { 0 };
             slice.taken = 0;
-            slice.give_back(shared, budget, 0);
+            let stale = slice.give_back(shared, budget, 0);
+            note_over(over, *exact, budget, (slice.window, stale));
             let Slice { window, pace, need, idle, left, held, .. } = *slice;
             active.push(Activity { budget: budget.clone(), window, pace, need, idle });
             idle < IDLE_TICKS || left > 0 || held > 0
@@ -191,14 +205,17 @@ impl Slices {
 
 impl Slice {
     /// Gives back what is beyond the pace, and everything where the lease is short: another worker
-    /// may need just that. `freed` is what a call held of a lease that counts it.
-    fn give_back(&mut self, shared: &mut impl Shared, budget: &str, freed: u64) {
+    /// may need just that. `freed` is what a call held of a lease that counts it. Returns what the
+    /// lease does not take, because its window is over.
+    fn give_back(&mut self, shared: &mut impl Shared, budget: &str, freed: u64) -> u64 {
         let keep = if self.left == 0 { 0 } else { self.keep(shared, budget) };
         let spare = self.left.saturating_sub(keep);
-        let any = spare > 0 || freed > 0;
-        if any && back(shared, budget, self.window, (spare, freed)).is_ok() {
-            self.left = self.left.saturating_sub(spare);
+        if spare == 0 && freed == 0 {
+            return 0;
         }
+        let Ok(stale) = back(shared, budget, self.window, (spare, freed)) else { return 0 };
+        self.left = self.left.saturating_sub(spare);
+        stale
     }
 
     /// What may stay here for calls to come.

@@ -3,7 +3,7 @@
 use super::{Desk, Hold};
 use crate::budget::Expected;
 use crate::shared::Shared;
-use crate::slice::Short;
+use crate::slice::{Lease, Short};
 use crate::sync::Want;
 
 /// What came of letting the holds of a call grow.
@@ -37,8 +37,12 @@ impl Desk {
             match self.slices.take(shared, &hold.budget, hold.window, more, now_ms) {
                 Ok(()) => hold.held = Some(need),
                 Err(short) => {
-                    let none = self.own.is_some() || short == Short::Empty;
-                    if !none {
+                    let low = self.own.is_some() && short == Short::Low;
+                    let none = low || short == Short::Empty;
+                    // Of a window that is over nothing more is lent: such a stream goes on.
+                    let lease = Lease::of(shared, &hold.budget);
+                    let is_over = lease.is_some_and(|lease| lease.window > hold.window);
+                    if !none && !is_over && self.own.is_none() {
                         let budget = hold.budget.clone();
                         self.book.want(Want { budget, window: hold.window, need: 0, want: more });
                     }

@@ -74,14 +74,21 @@ impl Desk {
         let Some(lease) = lease.filter(|lease| lease.lent > 0) else { return false };
         if self.own.is_none() && now_ms.saturating_sub(lease.told_ms) >= ASK_AGAIN_MS {
             let missing = self.slices.missing(shared, id, window, need);
-            self.book.need(Want {
-                budget: budget.id.clone(),
-                window,
-                need: missing,
-                want: missing,
-            });
+            self.book.need(Want { budget: id.to_owned(), window, need: missing, want: missing });
         }
         true
+    }
+
+    /// Gives back what is left of the windows of a budget that are over, before more is asked for: to
+    /// the service it is on loan until then.
+    pub(super) fn hand_in(&mut self, shared: &mut impl Shared, id: &str, window: u64) {
+        if let Some(old) = Lease::of(shared, id).filter(|lease| lease.window < window) {
+            let amount = crate::slice::drain(shared, id, old.window, u64::MAX).unwrap_or(0);
+            self.book.give_back(id.to_owned(), old.window, amount);
+        }
+        for (budget, window, amount) in self.slices.take_over() {
+            self.book.give_back(budget, window, amount);
+        }
     }
 
     /// Gives back what no call needs of leases that others do.

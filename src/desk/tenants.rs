@@ -262,6 +262,11 @@ fn definition(tenant: &Tenant) -> Tenant {
     let mut tenant = Tenant { ttl_ms: 0, ..tenant.clone() };
     for budget in &mut tenant.budgets {
         (budget.used, budget.window.ends_in_ms) = (0, 0);
+        if budget.window.step > 0 {
+            // It moves on without anybody's word.
+            budget.window.id = 0;
+            budget.window.resets_at.clear();
+        }
     }
     tenant
 }

@@ -11,10 +11,10 @@ impl Desk {
     pub fn tick(&mut self, shared: &mut impl Shared, cadence: Cadence, now_ms: u64) {
         self.book.lend_again(shared, now_ms);
         self.tenants.look(shared);
+        let active = self.slices.tick(shared);
         for (budget, window, amount) in self.slices.take_over() {
             self.book.give_back(budget, window, amount);
         }
-        let active = self.slices.tick(shared);
         if self.own.is_some() {
             return;
         }

@@ -16,12 +16,6 @@ pub(super) enum Ending {
     Told,
 }
 
-impl Ending {
-    pub(super) const fn has_begun(&self) -> bool {
-        !matches!(self, Self::No)
-    }
-}
-
 impl Exchange {
     pub(super) fn begin_ending(&mut self, budget: String) {
         self.ending = Ending::Due(0);

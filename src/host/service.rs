@@ -39,7 +39,7 @@ pub(super) fn on_answer(root: u32, token: u32, headers: usize, size: usize) {
         Heard::Answer(_) | Heard::Nothing => {}
     }
     Vm::enter(|vm| vm.answered(&gate, token, heard));
-    wake(root);
+    wake(root, usize::MAX);
     send(root, false);
 }
 
@@ -87,7 +87,7 @@ pub(super) fn on_tick(root: u32) {
     if !gate.decides() {
         return;
     }
-    if wake(root) {
+    if wake(root, AT_A_TICK) {
         // What they wait for may be this worker's to ask for now.
         send(root, false);
     }
@@ -100,14 +100,15 @@ pub(super) fn on_tick(root: u32) {
     }
 }
 
-/// Decides again about all calls that wait; tells whether any still does.
-fn wake(root: u32) -> bool {
-    let waiting = Vm::enter(|vm| vm.take_waiting(root)).unwrap_or_default();
+/// Decides again about calls that wait, at most so many; tells whether any still does.
+fn wake(root: u32, most: usize) -> bool {
+    let mut waiting = Vm::enter(|vm| vm.take_waiting(root)).unwrap_or_default();
     if waiting.is_empty() {
         return false;
     }
     let now_ms = abi::now() / NANOS_PER_MILLI;
-    let mut still = Vec::new();
+    // They have their turn at the next tick.
+    let mut still = waiting.split_off(most.min(waiting.len()));
     for (id, since) in waiting {
         let waited_ms = now_ms.saturating_sub(since);
         if abi::set_context(id).is_ok() && stream::retry(id, waited_ms) {
@@ -120,5 +121,7 @@ fn wake(root: u32) -> bool {
     waits
 }
 
+/// Calls that are decided again at one tick, so that those which wait long do not keep a worker busy.
+const AT_A_TICK: usize = 128;
 /// How often slices are looked after where there is no service.
 const LOCAL_TICK_MS: u32 = 1_000;

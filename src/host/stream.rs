@@ -122,7 +122,7 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
             return Action::Continue;
         };
         if core::mem::take(held) {
-            Vm::enter(|vm| vm.unhold(stream.root, id, true));
+            unhold(stream.root, id, exchange);
         }
         // While the body is held, Envoy shows all of it again, with the new part at its end.
         let fresh = size.saturating_sub(*read);
@@ -136,6 +136,13 @@ pub(super) fn on_request_body(id: u32, size: usize, end: bool) -> Action {
         }
         action
     })
+}
+
+/// Lets go of a head that was held, now that more has come.
+fn unhold(root: u32, id: u32, exchange: &mut Exchange) {
+    if Vm::enter(|vm| vm.unhold(root, id, true)) != Some(true) {
+        exchange.on_head_gone();
+    }
 }
 
 /// Decides again about a stream that waits; tells whether it still does.
@@ -170,7 +177,7 @@ pub(super) fn on_request_trailers(id: u32) -> Action {
             return Action::Continue;
         };
         if core::mem::take(held) {
-            Vm::enter(|vm| vm.unhold(stream.root, id, true));
+            unhold(stream.root, id, exchange);
         }
         let step = tell(gate, |teller| exchange.on_request_end(teller));
         let size = *read;
@@ -337,7 +344,10 @@ fn act(
         Step::Continue | Step::Survey => Action::Continue,
         Step::Hold => Action::Pause,
         Step::Wait => {
-            Vm::enter(|vm| vm.wait(root, id));
+            if Vm::enter(|vm| vm.wait(root, id)) != Some(true) {
+                let step = tell(gate, |teller| exchange.retry(u64::MAX, teller));
+                return act((id, root), (gate, exchange), step, size);
+            }
             service::send(root, false);
             let _ = abi::set_context(id);
             Action::Pause

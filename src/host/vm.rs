@@ -134,16 +134,17 @@ impl Vm {
     }
 
     /// A held stream need not be looked after any more. `came` says that something came behind its
-    /// headers, which proves that Envoy lets them be held.
-    pub(super) fn unhold(&mut self, root: u32, id: u32, came: bool) {
-        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+    /// headers, which proves that Envoy lets them be held. Tells whether they still were.
+    pub(super) fn unhold(&mut self, root: u32, id: u32, came: bool) -> bool {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return false };
         let before = plugin.held.len();
         plugin.held.retain(|&(held, _)| held != id);
-        if came && plugin.held.len() < before {
+        let still = plugin.held.len() < before;
+        if came && still {
             plugin.holds = Some(true);
         }
         let Some(at) = plugin.resumed.iter().position(|&(resumed, _)| resumed == id) else {
-            return;
+            return still;
         };
         let (_, since) = plugin.resumed.swap_remove(at);
         // A body that comes at once has been there all the time, kept back by Envoy; one that comes
@@ -152,6 +153,7 @@ impl Vm {
             plugin.holds = Some(false);
             abi::log(Level::Warn, UNHELD_WARNING);
         }
+        false
     }
 
     /// Closes a stream with the next tick, unless its upstream is faster.
@@ -238,15 +240,19 @@ impl Vm {
         act(Teller { desk, shared: &mut SharedData, now_ms })
     }
 
-    /// Lets a stream wait for the service.
-    pub(super) fn wait(&mut self, root: u32, id: u32) {
-        let Some(plugin) = self.plugins.get_mut(&root) else { return };
+    /// Lets a stream wait for the service; tells whether there is room for it to.
+    pub(super) fn wait(&mut self, root: u32, id: u32) -> bool {
+        let Some(plugin) = self.plugins.get_mut(&root) else { return false };
+        if plugin.waiting.len() >= MAX_WAITING {
+            return false;
+        }
         if !plugin.waiting.iter().any(|&(waiting, _)| waiting == id) {
             plugin.waiting.push((id, abi::now() / NANOS_PER_MILLI));
         }
         if !core::mem::replace(&mut plugin.hurried, true) {
             let _ = abi::set_tick_period(HURRY_MS);
         }
+        true
     }
 
     /// Takes the streams that wait, and since when each does.
@@ -454,6 +460,9 @@ fn node() -> String {
 }
 
 pub(super) const NANOS_PER_MILLI: u64 = 1_000_000;
+/// More calls of one configuration do not wait at once in one worker: each is decided anew from time
+/// to time.
+const MAX_WAITING: usize = 4_096;
 /// How often held streams are looked after.
 const TICK_MS: u32 = 250;
 /// The same, while calls wait for what another worker is asking for.

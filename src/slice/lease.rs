@@ -277,19 +277,24 @@ pub(super) fn cover(shared: &mut impl Shared, budget: &str, window: u64, amount:
     covered.unwrap_or(0)
 }
 
+/// Gives `amount` back to the lease, of which calls held `freed`. Returns what the lease does not
+/// take, because it is of another window now.
+///
+/// # Errors
+///
+/// Returns [`Conflict`] where too many races were lost.
 pub(super) fn back(
     shared: &mut impl Shared,
     budget: &str,
     window: u64,
     (amount, freed): (u64, u64),
-) -> Result<(), Conflict> {
+) -> Result<u64, Conflict> {
     update(shared, &key(budget), |old| {
-        let Some(mut lease) = old.and_then(Lease::read) else { return (None, ()) };
+        let lease = old.and_then(Lease::read).filter(|lease| lease.window == window);
+        let Some(mut lease) = lease else { return (None, amount) };
         lease.back(window, amount);
-        if lease.window == window {
-            lease.lent = lease.lent.saturating_sub(freed);
-        }
-        (Some(lease.write()), ())
+        lease.lent = lease.lent.saturating_sub(freed);
+        (Some(lease.write()), 0)
     })
 }
 

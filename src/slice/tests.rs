@@ -217,3 +217,29 @@ fn exact_slices_leave_everything_to_other_workers() {
     }
     assert_eq!(available(&store), 1_000 - 32);
 }
+
+#[test]
+fn what_comes_back_to_a_lease_of_a_later_window_is_left_over_and_not_lost() {
+    let mut store = Store::default();
+    let (mut one, mut other) = (Slices::default(), Slices::default());
+    lend(&mut store, "b", loan(100), 0).unwrap();
+    one.take(&mut store, "b", 1, 60, 0).unwrap();
+    assert_eq!(lend(&mut store, "b", Loan { window: 2, ..loan(5) }, 0), Ok((1, 40)));
+    other.take(&mut store, "b", 2, 5, 0).unwrap();
+    assert_eq!(one.put(&mut store, "b", 1, 60, 10), 0);
+    assert_eq!(one.take_over(), [("b".to_owned(), 1, 50)]);
+    one.tick(&mut store);
+    one.let_go(&mut store, "b");
+    assert_eq!(one.take_over(), [], "once");
+}
+
+#[test]
+fn a_call_that_takes_and_gives_back_again_and_again_has_no_pace() {
+    let (mut store, mut slices) = (Store::default(), Slices::default());
+    lend(&mut store, "b", loan(1_000), 0).unwrap();
+    for _ in 0..100 {
+        slices.take(&mut store, "b", 1, 10, 0).unwrap();
+        slices.undo(&mut store, "b", 1, 10);
+    }
+    assert_eq!(slices.tick(&mut store)[0].pace, 0);
+}

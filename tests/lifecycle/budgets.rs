@@ -159,3 +159,34 @@ fn each_feature_has_its_own_and_a_group_of_tenants_has_one_together() {
     assert_eq!(by("eu-2", "chat"), "refuse group.requests-day");
     assert!(by("us-1", "chat").starts_with("pass"), "it is not of the group");
 }
+
+#[test]
+fn work_in_the_background_is_charged_to_budgets_when_it_is_told() {
+    let tokens = r#"[{"tenant": "*", "limit": {"tokens": 100000}, "window": "day", "warn_at": [],
+        "action": "refuse"}]"#;
+    let worker = Worker::new(&configuration(tokens));
+    let ask = |method: &'static str, path: &str, body: &str| {
+        let (path, body) = (path.to_owned(), body.as_bytes().to_vec());
+        worker.ask(&Request { method, path, body, ..of("acme") })
+    };
+    let begin = || ask("POST", "/v1/responses", r#"{"model":"m","background":true,"input":"hi"}"#);
+    let told = |status: &str, usage: &str| {
+        format!(
+            r#"{{"id":"r1","model":"m","background":true,"status":"{status}","usage":{usage}}}"#
+        )
+    };
+    let call = begin();
+    call.answer(200, &[], &[told("queued", "null")]);
+    call.end();
+    assert_eq!(call.fields(["decision", "usage"]), ["pass", "absent"]);
+    for usage in ["reported", "absent"] {
+        let call = ask("GET", "/v1/responses/r1", "");
+        let used = r#"{"input_tokens":40000,"output_tokens":59000,"total_tokens":99000}"#;
+        call.answer(200, &[], &[told("completed", used)]);
+        call.end();
+        assert_eq!(call.field("usage"), usage, "it is told twice, and counts once");
+    }
+    let call = begin();
+    assert_eq!(call.reply().map(|reply| reply.status), Some(429));
+    call.end();
+}
