@@ -5,7 +5,7 @@
 //! budget that rolls along, what was used in the steps before takes from what the present one may.
 //! All of it follows from the file, the time and the balances: nothing is kept beside them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use jiff::{Timestamp, tz::TimeZone};
 use sqlx::Row as _;
@@ -43,10 +43,10 @@ pub fn base(owner: Owner<'_>, rule: &Rule, zone: &TimeZone, at: Timestamp) -> u6
     most.saturating_add(credits)
 }
 
-/// What of the limit was used before a window, or is left over from it.
+/// What of the limit was used beside a window, or is left over from before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Before {
-    /// Used, lent or in suspense in the steps that still count.
+    /// Used, lent or in suspense in the other steps that count.
     pub taken: u64,
     /// Of that, used.
     pub settled: u64,
@@ -54,7 +54,7 @@ pub struct Before {
     pub carried: u64,
 }
 
-/// The windows that count beside the one of `now`: from this one on, to just before it.
+/// The first of the windows that count beside the one of `now`.
 #[must_use]
 pub fn since(rule: &Rule, zone: &TimeZone, now: Timestamp) -> Option<i64> {
     let window = window_of(rule.cycle, zone, now);
@@ -63,6 +63,26 @@ pub fn since(rule: &Rule, zone: &TimeZone, now: Timestamp) -> Option<i64> {
         _ if rule.roll_over > 0 => Some(preceding(rule.cycle, zone, &window).id()),
         _ => None,
     }
+}
+
+/// The windows that count beside the one of `now`, which may be among them. Of what rolls along also
+/// later ones do: a replica whose clock is ahead of this one's may have lent of the next step.
+fn beside(rule: &Rule, zone: &TimeZone, now: Timestamp) -> Option<Range<i64>> {
+    let since = since(rule, zone, now)?;
+    let end = match rule.cycle {
+        Cycle::Rolling { .. } => i64::MAX,
+        cycle => window_of(cycle, zone, now).id(),
+    };
+    Some(since..end)
+}
+
+/// The moment of the window that began at `start` that is closest to `now`.
+#[must_use]
+pub fn moment(cycle: Cycle, zone: &TimeZone, start: i64, now: Timestamp) -> Timestamp {
+    let Ok(first) = Timestamp::from_second(start) else { return now };
+    let end = window_of(cycle, zone, first).end;
+    let last = end.map_or(now, |end| second_before(end.timestamp().as_second()));
+    now.min(last).max(first)
 }
 
 /// The row that all who lend of such a budget lock first, so that they do it one after the other: the
@@ -85,13 +105,13 @@ pub async fn before(
     zone: &TimeZone,
     now: Timestamp,
 ) -> Result<Before, StoreError> {
-    let Some(since) = since(rule, zone, now) else { return Ok(Before::default()) };
+    let Some(windows) = beside(rule, zone, now) else { return Ok(Before::default()) };
     let window = window_of(rule.cycle, zone, now);
-    let sums = stored(db, &(id.to_owned(), window.id()), since).await?;
+    let sums = stored(db, &(id.to_owned(), window.id()), windows).await?;
     Ok(of(sums, (owner, rule), zone, &window))
 }
 
-/// What follows from what was `settled` and `taken` before a window.
+/// What follows from what was `settled` and `taken` beside a window.
 fn of(
     (settled, taken): (u64, u64),
     (owner, rule): (Owner<'_>, &Rule),
@@ -117,7 +137,7 @@ pub const fn limit(base: u64, before: Before) -> u64 {
 }
 
 /// Sets the limits of all accounts in their present windows. What this transaction has changed of
-/// the windows before counts too.
+/// the windows beside them counts too.
 ///
 /// # Errors
 ///
@@ -138,10 +158,9 @@ pub async fn apply(
             continue;
         }
         let mut before = Before::default();
-        if let Some(since) = since(rule, zone, now) {
-            let stored = stored(tx, &key, since).await?;
-            before =
-                of(lending.changed(&key.0, since..key.1, stored), (owner, rule), zone, &window);
+        if let Some(windows) = beside(rule, zone, now) {
+            let stored = stored(tx, &key, windows.clone()).await?;
+            before = of(lending.changed(&key, windows, stored), (owner, rule), zone, &window);
             used_before.insert(key.clone(), before.settled);
         }
         lending.allow(&key, limit(base(owner, rule, zone, now), before));
@@ -149,18 +168,19 @@ pub async fn apply(
     Ok(used_before)
 }
 
-/// What the database has settled and taken of a budget from one window on, up to another.
+/// What the database has settled and taken of a budget in these windows, without the one of the key.
 async fn stored(
     db: &mut Connection,
-    (id, end): &Key,
-    since: i64,
+    (id, own): &Key,
+    windows: Range<i64>,
 ) -> Result<(u64, u64), StoreError> {
     let sums = sqlx::query(
         "SELECT CAST(COALESCE(SUM(settled), 0) AS BIGINT), \
          CAST(COALESCE(SUM(settled + on_loan + suspense), 0) AS BIGINT) FROM balance \
-         WHERE budget = $1 AND window_start >= $2 AND window_start < $3",
+         WHERE budget = $1 AND window_start >= $2 AND window_start < $3 AND window_start <> $4",
     );
-    let sums = sums.bind(id).bind(since).bind(end).fetch_one(&mut *db).await?;
+    let sums = sums.bind(id).bind(windows.start).bind(windows.end).bind(own);
+    let sums = sums.fetch_one(&mut *db).await?;
     Ok((amount(sums.try_get(0)?), amount(sums.try_get(1)?)))
 }
 
@@ -170,7 +190,11 @@ fn preceding(cycle: Cycle, zone: &TimeZone, window: &Window) -> Window {
 
 /// Windows begin with a second.
 fn last_second_before(window: &Window) -> Timestamp {
-    Timestamp::from_second(window.id().saturating_sub(1)).unwrap_or(Timestamp::UNIX_EPOCH)
+    second_before(window.id())
+}
+
+fn second_before(second: i64) -> Timestamp {
+    Timestamp::from_second(second.saturating_sub(1)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
 
 #[cfg(test)]
@@ -233,6 +257,28 @@ customers:
         }
         let november = since(found.rule, zone, at).unwrap();
         assert_eq!(november, "2026-10-31T23:00:00Z".parse::<Timestamp>().unwrap().as_second());
+    }
+
+    #[test]
+    fn a_late_call_is_measured_at_the_moment_of_its_window_that_is_closest() {
+        let zone = Book::parse(BOOK).unwrap().business.zone;
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-12-10T00:00:00Z");
+        let month = Cycle::Month { day: 1 };
+        #[rustfmt::skip]
+        let cases = [
+            ("the present one",   month,       "2026-11-30T23:00:00Z", "2026-12-10T00:00:00Z"),
+            ("the one before",    month,       "2026-10-31T23:00:00Z", "2026-11-30T22:59:59Z"),
+            ("one to come",       month,       "2026-12-31T23:00:00Z", "2026-12-31T23:00:00Z"),
+            ("the only one",      Cycle::Once, "1970-01-01T00:00:00Z", "2026-12-10T00:00:00Z"),
+        ];
+        for (name, cycle, start, moment_of) in cases {
+            let start = at(start).as_second();
+            assert_eq!(moment(cycle, &zone, start, now), at(moment_of), "{name}");
+        }
+        let last = Timestamp::MAX.as_second();
+        assert_eq!(moment(month, &zone, last, now).as_second(), last, "the end of time");
+        assert_eq!(moment(month, &zone, i64::MAX, now), now, "none");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! The balances and leases that one transaction is about: locked and read, changed by the algebra,
 //! written back.
 //!
-//! A lease is only ever read or written by who has locked the balance of its budget and window, and
-//! balances are locked in the order of their keys: two transactions wait for each other at most in
-//! one direction.
+//! A lease is only ever written, or read to be changed, by who has locked the balance of its budget
+//! and window, and balances are locked in the order of their keys: two transactions wait for each
+//! other at most in one direction. What is read without the lock, as by [`on_loan_to`], is a hint:
+//! it may be out of date at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,19 +99,20 @@ impl<'a> Lending<'a> {
         }
     }
 
-    /// Sums of a budget's windows, of what is settled and of all that is taken, as they will be when
-    /// this is saved; `stored` are those that the database has.
+    /// Sums of a budget's `windows` beside this one, of what is settled and of all that is taken, as
+    /// they will be when this is saved; `stored` are those that the database has.
     #[must_use]
     pub fn changed(
         &self,
-        budget: &str,
+        key: &Key,
         windows: std::ops::Range<i64>,
         stored: (u64, u64),
     ) -> (u64, u64) {
-        let range = (budget.to_owned(), windows.start)..(budget.to_owned(), windows.end);
+        let range = (key.0.clone(), windows.start)..(key.0.clone(), windows.end);
         let taken =
             |pool: &Pool| pool.settled.saturating_add(pool.on_loan).saturating_add(pool.suspense);
-        self.accounts.range(range).fold(stored, |(settled, all), (_, account)| {
+        let beside = self.accounts.range(range).filter(|(other, _)| *other != key);
+        beside.fold(stored, |(settled, all), (_, account)| {
             let Account { pool, was, .. } = account;
             let less = (settled.saturating_sub(was.settled), all.saturating_sub(taken(was)));
             (less.0.saturating_add(pool.settled), less.1.saturating_add(taken(pool)))
@@ -126,6 +128,7 @@ impl<'a> Lending<'a> {
             budget: budget.clone(),
             window_start: u64::try_from(*window).unwrap_or(0),
             used: account.pool.settled,
+            fresh: account.pool.settled.saturating_sub(account.was.settled),
         });
         alert::Settled { customers: spent.into_keys().collect(), balances: balances.collect() }
     }
@@ -195,7 +198,8 @@ pub async fn parts(
     Ok(parts)
 }
 
-/// Of these accounts, those of which a gateway has something on loan.
+/// Of these accounts, those of which a gateway has something on loan; without locking them, so that
+/// it is a hint.
 ///
 /// # Errors
 ///

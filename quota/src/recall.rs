@@ -36,6 +36,14 @@ impl Shortages {
         }
     }
 
+    /// Forgets that a gateway waits for more of a budget: it has been served.
+    pub fn met(&self, key: &Key, gateway: &str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(key).is_some_and(|short| short.gateway == gateway) {
+            all.remove(key);
+        }
+    }
+
     /// The budgets that others than `gateway` wait for.
     #[must_use]
     pub fn of_others(&self, gateway: &str, now_ms: i64) -> BTreeSet<Key> {
@@ -63,6 +71,11 @@ mod tests {
         shortages.note(&key, "g", 1_000);
         assert!(shortages.of_others("g", 1_000).is_empty(), "its own");
         assert!(shortages.of_others("h", 1_000).contains(&key));
+        shortages.met(&key, "h");
+        assert!(shortages.of_others("h", 1_000).contains(&key), "another one was served");
+        shortages.met(&key, "g");
+        assert!(shortages.of_others("h", 1_000).is_empty(), "served");
+        shortages.note(&key, "g", 1_000);
         assert!(shortages.of_others("h", 3_000).is_empty(), "too long ago");
         for at in 0..20_000 {
             shortages.note(&(at.to_string(), 0), "g", 5_000);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use sqlx::Row as _;
 use tollgate::calendar::{Cycle, window_of};
+use tollgate::rule::Rule;
 use tollgate::sync::{Measure, Unit};
 
 use super::channel;
@@ -12,18 +13,19 @@ use super::message::{self, Budget, Customer};
 use super::outbox::{self, Reached};
 use crate::allowance;
 use crate::customers::{self, Book, Found, Owner, Pool};
+use crate::lending;
 use crate::report::account;
 use crate::report::calendar::Days;
 use crate::report::text::{grouped, price, usd};
 use crate::statement::Statement;
-use crate::store::{Connection, Kind, StoreError};
+use crate::store::{Connection, Kind, StoreError, column};
 
 /// What a transaction has booked.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
     /// The ids of the customers that calls were booked for.
     pub customers: BTreeSet<String>,
-    /// The balances that changed.
+    /// The balances that changed, those of a budget next to each other.
     pub balances: Vec<Balance>,
 }
 
@@ -36,6 +38,8 @@ pub struct Balance {
     pub window_start: u64,
     /// All that was used in it.
     pub used: u64,
+    /// How much of that is of this transaction, and not yet in the database.
+    pub fresh: u64,
 }
 
 /// Writes the alerts that follow from what was booked, each once, in the same transaction.
@@ -49,9 +53,16 @@ pub async fn raise(
     now: Timestamp,
     settled: &Settled,
 ) -> Result<(), StoreError> {
-    for balance in &settled.balances {
-        if let Some(found) = book.budget(&balance.budget, now) {
-            budget(db, book, now, found, balance).await?;
+    for windows in settled.balances.chunk_by(|one, next| one.budget == next.budget) {
+        let Some(id) = windows.first().map(|balance| &balance.budget) else { continue };
+        let Some(Found { rule, .. }) = book.budget(id, now) else { continue };
+        if matches!(rule.cycle, Cycle::Rolling { .. }) {
+            let balance = present(db, book, now, rule, windows).await?;
+            budget(db, book, now, rule.cycle, &balance).await?;
+            continue;
+        }
+        for balance in windows {
+            budget(db, book, now, rule.cycle, balance).await?;
         }
     }
     for id in &settled.customers {
@@ -62,19 +73,44 @@ pub async fn raise(
     Ok(())
 }
 
+/// The present step of a budget that rolls along, with what is fresh in any of the `steps` that count
+/// beside it, which the database does not have yet.
+async fn present(
+    db: &mut Connection,
+    book: &Book,
+    now: Timestamp,
+    rule: &Rule,
+    steps: &[Balance],
+) -> Result<Balance, StoreError> {
+    let zone = &book.business.zone;
+    let since = allowance::since(rule, zone, now).unwrap_or(0);
+    let counts = steps.iter().filter(|step| column(step.window_start) >= since);
+    let fresh = counts.fold(0, |sum: u64, step| sum.saturating_add(step.fresh));
+    let budget = steps.first().map(|step| step.budget.clone()).unwrap_or_default();
+    let key = (budget, window_of(rule.cycle, zone, now).id());
+    let settled = lending::settled(db, [key.clone()].into()).await?;
+    let used = settled.get(&key).copied().unwrap_or(0).saturating_add(fresh);
+    let window_start = u64::try_from(key.1).unwrap_or(0);
+    Ok(Balance { budget: key.0, window_start, used, fresh })
+}
+
+/// What ends after its window is measured by what was allowed in that.
 async fn budget(
     db: &mut Connection,
     book: &Book,
     now: Timestamp,
-    found: Found<'_>,
+    cycle: Cycle,
     balance: &Balance,
 ) -> Result<(), StoreError> {
-    let Found { owner, rule, part } = found;
-    let plan = owner.customer().and_then(|customer| book.plan_of(customer, now));
-    let unit_name = plan.map_or("", |plan| &plan.unit_name);
     let zone = &book.business.zone;
-    let before = allowance::before(db, (&balance.budget, owner, rule), zone, now).await?;
-    let most = allowance::base(owner, rule, zone, now).saturating_add(before.carried);
+    let at = allowance::moment(cycle, zone, column(balance.window_start), now);
+    let Some(Found { owner, rule, part }) = book.budget(&balance.budget, at) else {
+        return Ok(());
+    };
+    let plan = owner.customer().and_then(|customer| book.plan_of(customer, at));
+    let unit_name = plan.map_or("", |plan| &plan.unit_name);
+    let before = allowance::before(db, (&balance.budget, owner, rule), zone, at).await?;
+    let most = allowance::base(owner, rule, zone, at).saturating_add(before.carried);
     // What rolls along is told of once in its whole length.
     let length = u64::try_from(rule.cycle.reach()).unwrap_or(0);
     let lap = balance.window_start.checked_rem(length).unwrap_or(0);

@@ -247,7 +247,8 @@ async fn article_once(state: &State) {
 
 /// Settles a balance and raises what follows.
 async fn settle(state: &State, budget: &str, used: u64) {
-    let balance = Balance { budget: budget.to_owned(), window_start: 1_793_471_400, used };
+    let window_start = 1_793_471_400;
+    let balance = Balance { budget: budget.to_owned(), window_start, used, fresh: 0 };
     let settled = Settled { balances: vec![balance], ..Settled::default() };
     let mut tx = state.store.begin().await.unwrap();
     raise(&mut tx, &state.book(), state.clock.now(), &settled).await.unwrap();

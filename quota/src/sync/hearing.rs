@@ -50,10 +50,10 @@ impl Hearing<'_> {
         self.take_back(&mut lending);
         let before = allowance::apply(tx, &mut lending, self.book, self.now).await?;
         let grants = self.ask.wants.iter();
-        let grants = grants.map(|want| self.grant(&mut lending, want, &before)).collect();
+        let grants: Vec<_> = grants.map(|want| self.grant(&mut lending, want, &before)).collect();
         let lease_ms = self.state.terms.admit_ms.saturating_add(self.state.terms.settle_ms);
         lending.save(tx, self.now.as_millisecond().saturating_add(column(lease_ms))).await?;
-        let recalls = self.recalls(tx).await?;
+        let recalls = self.recalls(tx, &grants).await?;
         let (seq, edition) = (self.ask.seq, self.book.edition);
         let answer = Answer { v: VERSION, seq, edition, grants, recalls, ..Answer::default() };
         self.look_up(tx, news, answer).await
@@ -136,16 +136,22 @@ impl Hearing<'_> {
         let (left, lent) = (account.pool.free(), account.pool.on_loan);
         let used = account.pool.settled;
         let used = used.saturating_add(before.get(&key).copied().unwrap_or(0));
+        let (shortages, gateway) = (&self.state.shortages, &self.ask.gateway);
         if amount < need && account.lease.outstanding() < lent {
-            self.state.shortages.note(&key, &self.ask.gateway, self.now.as_millisecond());
+            shortages.note(&key, gateway, self.now.as_millisecond());
+        } else if need > 0 && amount >= need {
+            shortages.met(&key, gateway);
         }
         Grant { window, amount, left, used, lent, ..nothing }
     }
 
-    /// The leases of this gateway that others wait for.
-    async fn recalls(&self, tx: &mut Tx) -> Result<Vec<Recall>, StoreError> {
+    /// The leases of this gateway that others wait for; none of which it was just granted more.
+    async fn recalls(&self, tx: &mut Tx, grants: &[Grant]) -> Result<Vec<Recall>, StoreError> {
         let gateway = &self.ask.gateway;
-        let wanted = self.state.shortages.of_others(gateway, self.now.as_millisecond());
+        let granted = grants.iter().filter(|grant| grant.amount > 0);
+        let granted: BTreeSet<_> = granted.map(|grant| grant.budget.as_str()).collect();
+        let mut wanted = self.state.shortages.of_others(gateway, self.now.as_millisecond());
+        wanted.retain(|(budget, _)| !granted.contains(budget.as_str()));
         let lent = lending::on_loan_to(tx, gateway, wanted).await?.into_iter();
         let recall =
             |(budget, window)| Recall { budget, window: u64::try_from(window).unwrap_or(0) };

@@ -37,4 +37,22 @@ fn what_others_wait_for_is_called_back_with_the_next_answer() {
     service.sync(&ask("g", 4, json!({"returns": back}))).json();
     let granted = service.sync(&ask("h", 2, json!({"wants": want(500)}))).json();
     assert_eq!(granted["grants"][0]["amount"], 500);
+    let asked = service.sync(&ask("g", 5, json!({}))).json();
+    assert_eq!(asked["recalls"], json!(null), "nobody waits any more for the 100 that it has");
+}
+
+#[test]
+fn nothing_is_called_back_in_the_answer_that_grants_it() {
+    let service = Service::start(CUSTOMERS, &[]);
+    let want =
+        |need| json!({"wants": [{"budget": BUDGET, "window": 0, "need": need, "want": need}]});
+    let first = service.sync(&ask("g", 1, want(900))).json();
+    assert_eq!(first["grants"][0]["amount"], 900);
+    let waits = service.sync(&ask("h", 1, want(500))).json();
+    assert_eq!(waits["grants"][0]["amount"], 0);
+    let more = service.sync(&ask("g", 2, want(50))).json();
+    assert_eq!((&more["grants"][0]["amount"], &more["recalls"]), (&json!(50), &json!(null)));
+    let window = &first["grants"][0]["window"];
+    let asked = service.sync(&ask("g", 3, json!({}))).json();
+    assert_eq!(asked["recalls"], json!([{"budget": BUDGET, "window": window}]), "one still waits");
 }
