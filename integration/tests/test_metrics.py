@@ -103,7 +103,7 @@ def is_ours(name: str) -> bool:
 def test_every_field_stands_in_the_access_log(gateway: Gateway) -> None:
     seen = gateway.ask(OPENAI, stream=True, headers={"x-tenant-id": "acme", "x-feature": "chat"})
     missing = {name for name in FIELDS if seen.row[name] is None}
-    assert missing <= {"user", "budget", "provider_cost_nano_usd"}
+    assert missing <= {"user", "budget", "hold", "provider_cost_nano_usd"}
     call = json.loads(seen.row["call"])
     assert isinstance(call, dict)
     nano = int(seen.row["cost_nano_usd"])

@@ -303,7 +303,7 @@ def test_the_chart_shows_days_and_spikes_split_as_asked(page: Browser) -> None:
 
 def test_budgets_and_alerts_show_where_they_stand(service: Service, page: Browser) -> None:
     assert page.texts('[data-live="budgets"] li')[0].startswith(
-        "MegaCo this month 100 % 2,000 of 2,000 AI analyses"
+        "MegaCo this month · soft 100 % 2,000 of 2,000 AI analyses"
     )
     wait_for(lambda: "Slack: delivered" in page.texts('[data-live="alerts"] li')[0])
     failed = re.compile(r"Webhook: attempt \d failed, answered 503; again in \d+ s")

@@ -28,10 +28,10 @@ fn what_is_lent_to_a_call_that_waits_is_not_called_back_with_the_same_answer() {
 #[test]
 fn a_call_that_waits_for_a_part_of_a_budget_asks_for_that_part() {
     let (mut desk, mut store) = (Desk::default(), Store::default());
-    let per = vec![crate::scope::Facet::Feature];
+    let per = vec![Facet::Feature];
     let known = known(vec![Budget { per, ..waiting("b", 900) }]);
     let of = |waited_ms| {
-        let scope = crate::scope::Scope { feature: Some("chat"), ..Default::default() };
+        let scope = Scope { feature: Some("chat"), ..Default::default() };
         Call { scope, waited_ms, can_wait: waited_ms == 0, ..call(100) }
     };
     assert_eq!(desk.admit(&mut store, &known, of(0), OnFailure::Allow, 0), Verdict::Wait);

@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn edit(pieces: &mut dyn Iterator<Item = &[u8]>) -> (Vec<u8>, bool) {
-    let mut editor = Editor::new(Change { model: None, usage: true });
+    let mut editor = Editor::new(Change { usage: true, ..Change::default() });
     let mut edited = Vec::new();
     for piece in pieces {
         edited.extend(editor.feed(piece).unwrap_or_else(|| piece.to_vec()));
