@@ -69,7 +69,7 @@ WHY: dict[str, Callable[[Json, Json], bool]] = {
         and expected.get("reported_total_tokens", 0) > expected["input_tokens"] + expected["output_tokens"]
     ),
     "Perplexity's fee, which depends on the size of the search": lambda call, _: (
-        call["provider"] == "perplexity"
+        call["provider"] == "perplexity" and (call["model"] or "").startswith("sonar")
     ),
     "tokens both read from a cache and written to it, which OpenRouter charges for both": lambda call, _: (
         "overlap" in call

@@ -87,7 +87,8 @@ impl Strip {
             }
         });
         let line = piece.strip_suffix(b"\n");
-        self.blank &= matches!(line.unwrap_or(piece), b"" | b"\r");
+        // As many carriage returns as there may be: wherever they are cut, each ends a line.
+        self.blank &= line.unwrap_or(piece).iter().all(|&byte| byte == b'\r');
         let ended = line.is_some() && self.blank;
         self.blank |= line.is_some();
         if ended {
@@ -161,6 +162,18 @@ mod tests {
             take(b"", true);
         }
         (String::from_utf8(out).unwrap(), when)
+    }
+
+    #[test]
+    fn odd_ends_of_lines_are_the_same_wherever_they_are_cut() {
+        let odd = format!("event: x\r\n\n{USAGE}\r\r\n\n{TEXT}\n\r\r\r\n{USAGE}\r\n\r\n");
+        let (whole, _) = through([odd.as_bytes()], true);
+        assert!(!whole.contains("prompt_tokens"));
+        for at in 0..odd.len() {
+            let (head, tail) = odd.as_bytes().split_at(at);
+            assert_eq!(through([head, tail], true).0, whole, "cut at {at}");
+        }
+        assert_eq!(through(odd.as_bytes().chunks(1), true).0, whole);
     }
 
     #[test]

@@ -12,7 +12,9 @@ fuzz_target!(|bytes: &[u8]| {
     for cut in [strip(&mut input.pieces(input.body)), strip(&mut input.body.chunks(1))] {
         assert_eq!(cut, whole);
     }
-    if !input.body.contains(&b'\r') && !input.body.starts_with(MARK) {
+    // What stands in no text is not looked at, so that it need not be one; serde_json's trees are of texts.
+    let is_text = std::str::from_utf8(input.body).is_ok();
+    if is_text && !input.body.contains(&b'\r') && !input.body.starts_with(MARK) {
         assert_eq!(whole, expected(input.body));
     }
 });
