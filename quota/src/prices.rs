@@ -7,7 +7,6 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -23,6 +22,7 @@ use tollgate::{
 use crate::{
     auth::{digest, hex},
     customers::Fault,
+    reload,
     state::{Shared, State},
     store::StoreError,
 };
@@ -49,7 +49,7 @@ pub struct Read {
 ///
 /// Returns what is wrong with it.
 pub fn read(path: &Path, former: Option<&Edition>) -> Result<Read, Vec<Fault>> {
-    let text = text(path)?;
+    let text = reload::text(path)?;
     let fault = |line, path: &str, what: String| vec![Fault { line, path: path.to_owned(), what }];
     let mut json = serde_json::Deserializer::from_str(&text);
     let book: Book = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -96,13 +96,13 @@ fn former_names(former: Option<&Edition>, version: &str) -> BTreeSet<String> {
 
 /// Looks at the file and at the database every second, for as long as it is polled.
 pub async fn watch(state: Shared, path: Option<PathBuf>) {
-    let mut last = path.as_deref().map(text);
+    let mut last = path.as_deref().map(reload::text);
     loop {
         tokio::time::sleep(PAUSE).await;
         if let Err(error) = look(&state).await {
             tracing::warn!(%error, "the price book could not be looked up");
         }
-        let now = path.as_deref().map(text);
+        let now = path.as_deref().map(reload::text);
         if let Some(path) = path.as_deref().filter(|_| now != last) {
             last = now;
             let read = read(path, state.prices().edition.as_deref());
@@ -217,16 +217,6 @@ pub async fn as_sent(state: &State, text: String) -> Result<String, StoreError> 
         edition.packed = packed(state, &edition.version).await?.unwrap_or_default();
     }
     Ok(serde_json::to_string(&answer).unwrap_or(text))
-}
-
-fn text(path: &Path) -> Result<String, Vec<Fault>> {
-    fs::read_to_string(path).map_err(|error| {
-        let what = match error.kind() {
-            io::ErrorKind::InvalidData => "must be UTF-8".to_owned(),
-            _ => format!("cannot be read: {error}"),
-        };
-        vec![Fault { line: 1, path: String::new(), what }]
-    })
 }
 
 const VERSION: &str =

@@ -118,8 +118,8 @@ async fn stand(tx: &mut Tx, stands: &[(&str, i64, (&str, i64))]) -> Result<(), S
     upsert.query().execute(&mut **tx).await.map(drop)
 }
 
-/// The text of the file, or why there is none.
-fn text(path: &Path) -> Result<String, Vec<Fault>> {
+/// The text of a file, or why there is none.
+pub(crate) fn text(path: &Path) -> Result<String, Vec<Fault>> {
     fs::read_to_string(path).map_err(|error| {
         let what = match error.kind() {
             io::ErrorKind::InvalidData => "must be UTF-8".to_owned(),
