@@ -192,10 +192,11 @@ class Quota:
 
     @staticmethod
     def plugin(**service: Any) -> dict[str, Any]:
-        """The filter's configuration, with this service in the cluster `quota`."""
+        """The filter's configuration, with this service in the cluster `quota`. `unit` is beside it."""
         return {
             "tenant": [{"header": "x-tenant-id"}],
             "feature": [{"header": "x-feature"}],
+            "unit": service.pop("unit", []),
             "strip": ["x-tenant-id", "x-feature"],
             "service": {"cluster": "quota", "secret": SECRET, **service},
         }

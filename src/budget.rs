@@ -129,6 +129,11 @@ pub struct Kinds {
 }
 
 impl Kinds {
+    /// No tokens.
+    #[cfg(test)]
+    pub(crate) const NONE: Self =
+        Self { input: 0, output: 0, cache_read: 0, cache_write: 0, reasoning: 0 };
+
     /// Those of a usage, in whose prompt `overlap` tokens are counted twice.
     #[must_use]
     pub fn of(usage: &Usage, overlap: u64) -> Self {

@@ -179,6 +179,7 @@ impl Exchange {
             tenant: Name::ask(&config.tenant, &mut lookup),
             feature: Name::ask(&config.feature, &mut lookup),
             user: Name::ask(&config.user, &mut lookup),
+            unit: Name::ask(&config.unit, &mut lookup),
         };
         let body = Body::new(&gate.questions(target.api), &content_type);
         Self {
@@ -430,6 +431,7 @@ impl Exchange {
                 model: model.as_deref(),
                 provider: Some(provider),
                 key: whose.as_deref(),
+                unit: who.unit.get().map(String::as_str),
             };
             let teller = Teller { desk: &mut *desk, shared: &mut *shared, now_ms };
             if let Some((known, holds)) = background::owed(&gate, &scope, teller) {
@@ -448,6 +450,7 @@ impl Exchange {
             tenant: admitted.tenant.or_else(|| who.tenant.get().cloned()).or_else(anonymous),
             feature: who.feature.get().cloned(),
             user: who.user.get().cloned(),
+            unit: who.unit.get().cloned(),
             stream: target.api.streams() || said.stream.unwrap_or(target.api.streams_unasked()),
             request_model,
             provider: target.provider,

@@ -174,7 +174,8 @@ fn rates(rates: &BTreeMap<Priced, u64>) -> Vec<(Priced, NanoUsd)> {
 
 /// The body pointers of all sources, in the order in which their values are asked for.
 fn body_pointers(config: &Config) -> impl Iterator<Item = &[String]> {
-    let sources = config.tenant.iter().chain(&config.feature).chain(&config.user);
+    let sources =
+        [&config.tenant, &config.feature, &config.user, &config.unit].into_iter().flatten();
     sources.filter_map(|source: &Source| match &source.origin {
         Origin::Body(pointer) => Some(pointer.tokens()),
         _ => None,

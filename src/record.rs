@@ -24,6 +24,8 @@ pub struct Record {
     pub feature: Option<String>,
     /// Which user made it.
     pub user: Option<String>,
+    /// The id of the unit that it was for.
+    pub unit: Option<String>,
     /// Who was to serve it.
     pub provider: String,
     /// Which call it was.
@@ -286,6 +288,8 @@ struct Compact<'a> {
     feature: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unit: Option<&'a str>,
     provider: &'a str,
     api: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -328,6 +332,7 @@ impl<'a> Compact<'a> {
             tenant: record.tenant.as_deref(),
             feature: record.feature.as_deref(),
             user: record.user.as_deref(),
+            unit: record.unit.as_deref(),
             provider: &record.provider,
             api: record.api.label(),
             asked: record.request_model.as_deref(),
@@ -395,6 +400,7 @@ mod tests {
             tenant: Some("a\"b".into()),
             feature: None,
             user: None,
+            unit: None,
             provider: "openai".into(),
             api: Api::OpenAiChat,
             request_model: Some("gpt-5".into()),

@@ -22,6 +22,9 @@ pub struct Scope<'a> {
     pub provider: Option<&'a str>,
     /// The name under which its tenant was seen.
     pub key: Option<&'a str>,
+    /// The id of the unit that it is for, such as one AI analysis, if it has one. No budget asks for
+    /// it: those that count units count each once.
+    pub unit: Option<&'a str>,
 }
 
 impl<'a> Scope<'a> {
@@ -189,6 +192,7 @@ mod tests {
         model: Some("gpt-5-mini"),
         provider: Some("openai"),
         key: None,
+        unit: None,
     };
 
     fn texts(texts: &[&str]) -> Vec<String> {

@@ -48,6 +48,9 @@ pub struct Ask {
     /// What is given back of leases.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returns: Vec<Return>,
+    /// Units of budgets that are used up, of which it is asked whether they are counted already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<Counted>,
     /// What the worker has of prices. A gateway that says nothing of it is sent none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Knows>,
@@ -119,6 +122,21 @@ pub struct Charge {
     /// was let through without a lease.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub beyond: u64,
+    /// Of a budget in the plan's own unit, the id of the unit that the call was for: it counts once
+    /// in a window. Empty where each call counts.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unit: String,
+}
+
+/// A unit that counts once in a window of a budget.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// The budget.
+    pub budget: String,
+    /// The window.
+    pub window: u64,
+    /// The unit's id, as the gateway found it in a request.
+    pub unit: String,
 }
 
 /// A wish for a lease.
@@ -168,6 +186,9 @@ pub struct Answer {
     /// Leases of which others need what no call of this gateway does.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recalls: Vec<Recall>,
+    /// The units among those asked for that are counted: calls for them take nothing more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counted: Vec<Counted>,
     /// A newer price book than the worker has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prices: Option<Edition>,

@@ -117,6 +117,7 @@ fn record() -> Record {
         tenant: some(),
         feature: some(),
         user: some(),
+        unit: some(),
         provider: "openai".to_owned(),
         api: Api::OpenAiChat,
         request_model: some(),

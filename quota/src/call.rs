@@ -31,6 +31,9 @@ pub struct Call {
     /// Which user made it.
     #[serde(default)]
     pub user: String,
+    /// The id of the unit that it was for.
+    #[serde(default)]
+    pub unit: String,
     /// Who was to serve it.
     pub provider: String,
     /// Which kind of call it was.
@@ -122,11 +125,12 @@ impl Call {
         self.cost.is_none() || self.short
     }
 
-    fn texts(&mut self) -> [&mut String; 11] {
+    fn texts(&mut self) -> [&mut String; 12] {
         [
             &mut self.tenant,
             &mut self.feature,
             &mut self.user,
+            &mut self.unit,
             &mut self.provider,
             &mut self.api,
             &mut self.asked,

@@ -92,6 +92,13 @@ impl<'a> Lending<'a> {
         charged.add(call, key, amount, settled.overrun);
     }
 
+    /// Takes back what a gateway held for a unit that was counted already: it is used by nobody.
+    pub fn spare(&mut self, key: &Key, (amount, beyond): (u64, u64)) {
+        let Some(account) = self.accounts.get_mut(key) else { return };
+        account.named |= account.lease.outstanding() > 0 || account.lease.suspense > 0;
+        account.pool.give_back(&mut account.lease, amount.saturating_sub(beyond));
+    }
+
     /// Sets how much of a balance may be lent.
     pub fn allow(&mut self, key: &Key, limit: u64) {
         if let Some(account) = self.accounts.get_mut(key) {

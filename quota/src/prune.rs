@@ -41,6 +41,8 @@ pub async fn prune(store: &Store, now_ms: i64) -> Result<usize, StoreError> {
     let alerts =
         sqlx::query("DELETE FROM alert_outbox WHERE created_ms <= $1 AND window_start > 0");
     alerts.bind(told_ms).execute(&mut *tx).await?;
+    let units = sqlx::query("DELETE FROM counted WHERE window_start > 0 AND window_start <= $1");
+    units.bind(told_ms.div_euclid(1_000)).execute(&mut *tx).await?;
     forget_steps(&mut tx, now_ms).await?;
     tx.commit().await?;
     Ok(closed)
@@ -85,7 +87,8 @@ const OFTEN_MS: i64 = 30_000;
 /// A week: so long a gateway may be silent and be known when it comes back, and so long there is
 /// to reconcile its log.
 const SILENT_MS: i64 = 7 * 86_400_000;
-/// More than a year: an alert is not raised twice, for as long as the longest window that resets.
+/// More than a year: an alert is not raised twice, nor a unit counted twice, for as long as the longest
+/// window that resets.
 const TOLD_MS: i64 = 400 * 86_400_000;
 
 #[cfg(test)]

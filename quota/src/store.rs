@@ -275,8 +275,11 @@ fn bare(url: &str) -> &str {
 }
 
 /// What makes the tables, in order. Only ever appended to.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../migrations/0001.sql"), include_str!("../migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../migrations/0001.sql"),
+    include_str!("../migrations/0002.sql"),
+    include_str!("../migrations/0003.sql"),
+];
 /// How long to wait for a connection, or for the one who writes.
 const BUSY: Duration = Duration::from_secs(5);
 /// How many may read at a time.

@@ -35,6 +35,8 @@ pub struct Config {
     pub feature: Vec<Source>,
     /// Where the name of the end user stands. Default: nowhere.
     pub user: Vec<Source>,
+    /// Where the id of what calls are for stands, of the plan's own unit. Default: nowhere.
+    pub unit: Vec<Source>,
     /// What becomes of a call without a tenant. Default: it counts for the tenant `anonymous`.
     pub anonymous: Anonymous,
     /// Request headers to remove before the upstream, in lower case. Default: none.

@@ -31,6 +31,9 @@ pub(super) struct Raw {
     pub(super) feature: Vec<Object<RawSource>>,
     /// Where the name of the end user stands.
     pub(super) user: Vec<Object<RawSource>>,
+    /// Where the id of that stands which calls are for, in the plan's own unit, such as one AI
+    /// analysis. Budgets of `units` count each id once in a window; without it, each successful call.
+    pub(super) unit: Vec<Object<RawSource>>,
     /// What becomes of a call of which no tenant is known: it counts for the tenant named here
     /// (`{"tenant": "anonymous"}`), or it is answered with 401 (`"refuse"`).
     pub(super) anonymous: RawAnonymous,
@@ -99,6 +102,7 @@ impl Default for Raw {
             tenant: Vec::new(),
             feature: Vec::new(),
             user: Vec::new(),
+            unit: Vec::new(),
             anonymous: RawAnonymous::Tenant(Object(RawTenant { tenant: "anonymous".to_owned() })),
             strip: Vec::new(),
             hold_headers: false,

@@ -208,7 +208,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`, `max_attempts`, `tell`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `unit`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`, `max_attempts`, `tell`"),
         (r#"{"service": {}}"#,    "`service.cluster` must be given"),
         (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
         (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),

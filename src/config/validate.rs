@@ -37,11 +37,12 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         faults
             .add("anonymous", "must not be `refuse` while `tenant` has no source: no call passes");
     }
-    let lists = [&raw.tenant, &raw.feature, &raw.user];
+    let lists = [&raw.tenant, &raw.feature, &raw.user, &raw.unit];
     let in_body = lists.into_iter().flatten().filter(|Object(source)| source.body.is_some());
     if in_body.count() > MAX_IN_BODY {
         let must = format_args!(
-            "must have at most {MAX_IN_BODY} sources with `body`, together with `feature` and `user`"
+            "must have at most {MAX_IN_BODY} sources with `body`, together with `feature`, `user` and \
+             `unit`"
         );
         faults.add("tenant", must);
     }
@@ -50,6 +51,7 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         tenant: sources("tenant", raw.tenant, faults),
         feature: sources("feature", raw.feature, faults),
         user: sources("user", raw.user, faults),
+        unit: sources("unit", raw.unit, faults),
         anonymous: anonymous(raw.anonymous, faults),
         strip: strip(&raw.strip, faults),
         hold_headers: raw.hold_headers,

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 
 use super::backoff::BackOff;
+use super::counted::Inquiry;
 use super::outbox::Outbox;
 use super::tenants::Tenants;
 use crate::shared::Shared;
 use crate::slice::{Lease, Loan, drain, lend};
-use crate::sync::{Answer, Ask, Budget, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want};
+use crate::sync::{
+    Answer, Ask, Budget, Counted, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want,
+};
 
 /// One worker's correspondence with the service.
 #[derive(Debug, Default)]
@@ -18,6 +21,8 @@ pub struct Book {
     outbox: Outbox,
     wants: BTreeMap<String, Want>,
     returns: Vec<Return>,
+    /// Units of which it is not known whether they are counted.
+    units: Inquiry,
     /// Whether there are wishes that cannot wait for the next report.
     pressed: bool,
     /// What was lent and could not be added to its lease yet.
@@ -49,6 +54,14 @@ impl Book {
     pub fn need(&mut self, want: Want) {
         self.pressed = true;
         self.want(want);
+    }
+
+    /// Puts down that a call waits to hear whether its unit is counted already. Returns whether it is
+    /// worth while: it was not a moment ago.
+    pub(super) fn inquire(&mut self, unit: Counted, now_ms: u64) -> bool {
+        let waits = self.units.ask(unit, now_ms);
+        self.pressed |= waits;
+        waits
     }
 
     /// Puts down a wish for which nobody waits yet.
@@ -117,6 +130,7 @@ impl Book {
                 tenants: tenants.take_asks(),
                 wants: self.take_wants(),
                 returns: core::mem::take(&mut self.returns),
+                units: self.units.take(),
                 prices: from.prices.clone(),
             });
         }
@@ -150,10 +164,9 @@ impl Book {
         answer: Answer,
         now_ms: u64,
     ) {
-        if self.open.as_ref().is_none_or(|ask| ask.seq != answer.seq) {
-            return;
-        }
-        (self.open, self.sent, self.back_off) = (None, false, BackOff::default());
+        let Some(ask) = self.open.take_if(|ask| ask.seq == answer.seq) else { return };
+        (self.sent, self.back_off) = (false, BackOff::default());
+        self.units.on_answer(shared, ask.units, &answer.counted, now_ms);
         self.outbox.on_heard();
         tenants.on_edition(answer.edition);
         for tenant in answer.tenants {

@@ -1,12 +1,15 @@
 use super::*;
 use crate::budget::Expected;
+use crate::config::OnFailure;
 use crate::scope::{Facet, Match};
 use crate::shared::fake::Store;
 use crate::sync::{
-    Action, Answer, Ask, Budget, Charge, Grant, Return, Row, Tenant, Tokens, Unit, Window,
+    Action, Answer, Ask, Budget, Charge, Counted, Grant, Return, Row, Tenant, Tokens, Unit, Want,
+    Window,
 };
 
 mod edges;
+mod units;
 
 fn budget(id: &str, action: Action, limit: u64) -> Budget {
     let window = Window { id: 1, name: "month".into(), ends_in_ms: 60_000, ..Window::default() };

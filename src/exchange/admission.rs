@@ -135,6 +135,7 @@ impl Exchange {
             model,
             provider: Some(&self.target.provider),
             key: Some(name),
+            unit: self.who.unit.get().map(String::as_str),
         }
     }
 

@@ -10,6 +10,7 @@ pub(super) struct Who {
     pub(super) tenant: Name,
     pub(super) feature: Name,
     pub(super) user: Name,
+    pub(super) unit: Name,
 }
 
 #[derive(Debug)]
@@ -81,5 +82,6 @@ impl Who {
         self.tenant.settle(&config.tenant, &mut values);
         self.feature.settle(&config.feature, &mut values);
         self.user.settle(&config.user, &mut values);
+        self.unit.settle(&config.unit, &mut values);
     }
 }

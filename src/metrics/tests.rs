@@ -28,6 +28,7 @@ fn record() -> Record {
         tenant: Some("acme".into()),
         feature: None,
         user: Some("u1".into()),
+        unit: None,
         provider: "openai".into(),
         api: Api::OpenAiChat,
         request_model: None,

@@ -18,15 +18,18 @@ use tollgate::{
     calendar::{timestamp, window_of},
     rule::Rule,
     scope::{self, Scope},
+    sync::Unit,
 };
 
 use super::line::{Found, find};
 use crate::{
     alert,
     call::Call,
+    charge::{Taken, settle},
+    counted::is_unit,
     customers::Book,
-    ledger::{self, Charged, Report},
-    lending::{Key, Lending},
+    ledger::{self, Report},
+    lending::Lending,
     statement::Statement,
     store::{Store, StoreError, Tx, amount, column},
 };
@@ -282,13 +285,10 @@ async fn book(
     let booked = ledger::book(tx, report, calls.iter()).await?;
     let fresh = calls.iter().filter(|call| booked.fresh.contains(&call.id));
     let charges: Vec<_> = fresh.flat_map(|call| charges(book, call, now)).collect();
-    let keys = charges.iter().map(|(_, key, _)| key.clone()).collect();
+    let keys = charges.iter().map(|taken| taken.key.clone()).collect();
     let limit = |budget: &str| book.budget(budget, now).map_or(0, |found| found.rule.limit);
     let mut lending = Lending::open(tx, gateway, keys, limit).await?;
-    let mut charged = Charged::default();
-    for (call, key, amount) in &charges {
-        lending.settle(call, key, (*amount, 0), &mut charged);
-    }
+    let charged = settle(tx, &mut lending, &charges).await?;
     ledger::charge(tx, &charged).await?;
     alert::raise(tx, book, now, &lending.settled(booked.spent)).await?;
     // The gateway is gone: what it has left is due to go to suspense, or is there.
@@ -297,7 +297,7 @@ async fn book(
 }
 
 /// What a call takes of which budgets, as the gateway would have said.
-fn charges<'a>(book: &Book, call: &'a Call, now: Timestamp) -> Vec<(&'a str, Key, u64)> {
+fn charges<'a>(book: &Book, call: &'a Call, now: Timestamp) -> Vec<Taken<'a>> {
     let at = timestamp(column(call.began_ms)).min(now);
     let Some(customer) = book.find(&call.tenant).filter(|_| !call.is_refused()) else {
         return Vec::new();
@@ -322,9 +322,12 @@ fn charges<'a>(book: &Book, call: &'a Call, now: Timestamp) -> Vec<(&'a str, Key
             [] => id,
             per => scope::id(&id, &scope::part(per, &call_scope)),
         };
-        (call.id.as_str(), (id, window), used.amount(rule.measure()))
+        let amount = used.amount(rule.measure());
+        let unit = (rule.unit == Unit::Units).then_some(call.unit.as_str());
+        let unit = unit.filter(|unit| is_unit(unit));
+        Taken { call: &call.id, key: (id, window), amount, beyond: 0, unit }
     });
-    charges.filter(|(_, _, amount)| *amount > 0).collect()
+    charges.filter(|taken| taken.amount > 0).collect()
 }
 
 /// What a call was, as far as its row says. Under which key its tenant was seen, it does not.
@@ -340,6 +343,7 @@ fn scope(call: &Call) -> Scope<'_> {
         model: named(model),
         provider: named(&call.provider),
         key: None,
+        unit: None,
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
     acquaintance::News,
     alert, allowance,
     call::{Call, MAX_AMOUNT},
+    charge::{Taken, settle},
+    counted,
     customers::{Book, Found, Owner},
     ledger::{self, Booked, Charged, Report},
     lending::{self, Key, Lending},
@@ -44,7 +46,7 @@ impl Hearing<'_> {
         let booked = self.book_calls(tx, &calls).await?;
         let (gateway, keys) = (&self.ask.gateway, self.keys(&calls));
         let mut lending = Lending::open(tx, gateway, keys, |budget| self.limit(budget)).await?;
-        let charged = charge(&mut lending, &calls, &booked);
+        let charged = charge(tx, &mut lending, &calls, &booked).await?;
         ledger::charge(tx, &charged).await?;
         alert::raise(tx, self.book, self.now, &lending.settled(booked.spent)).await?;
         self.take_back(&mut lending);
@@ -54,8 +56,10 @@ impl Hearing<'_> {
         let lease_ms = self.state.terms.admit_ms.saturating_add(self.state.terms.settle_ms);
         lending.save(tx, self.now.as_millisecond().saturating_add(column(lease_ms))).await?;
         let recalls = self.recalls(tx, &grants).await?;
+        let counted = counted::among(tx, &self.ask.units).await?;
         let (seq, edition) = (self.ask.seq, self.book.edition);
-        let answer = Answer { v: VERSION, seq, edition, grants, recalls, ..Answer::default() };
+        let answer =
+            Answer { v: VERSION, seq, edition, grants, recalls, counted, ..Answer::default() };
         self.look_up(tx, news, answer).await
     }
 
@@ -187,17 +191,19 @@ impl Hearing<'_> {
 }
 
 /// Settles what the calls take that were not known before.
-fn charge(lending: &mut Lending<'_>, calls: &Calls<'_>, booked: &Booked) -> Charged {
+async fn charge(
+    tx: &mut Tx,
+    lending: &mut Lending<'_>,
+    calls: &Calls<'_>,
+    booked: &Booked,
+) -> Result<Charged, StoreError> {
     let mut fresh: BTreeSet<_> = booked.fresh.iter().map(String::as_str).collect();
-    let mut charged = Charged::default();
     // An id that stands twice in one ask counts once.
-    for (call, charges) in calls.iter().filter(|(call, _)| fresh.remove(call.id.as_str())) {
-        for charge in charges {
-            let key = (charge.budget.clone(), column(charge.window));
-            lending.settle(&call.id, &key, (charge.amount, charge.beyond), &mut charged);
-        }
-    }
-    charged
+    let calls = calls.iter().filter(|(call, _)| fresh.remove(call.id.as_str()));
+    let charges =
+        calls.flat_map(|(call, charges)| charges.iter().map(move |charge| (call, *charge)));
+    let charges: Vec<_> = charges.map(|(call, charge)| Taken::of(&call.id, charge)).collect();
+    settle(tx, lending, &charges).await
 }
 
 /// Names that are looked up in one ask; the others get no answer, and are asked for again.

@@ -15,3 +15,4 @@ mod replicas;
 mod scopes;
 mod support;
 mod sync;
+mod units;
