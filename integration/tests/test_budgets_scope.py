@@ -15,6 +15,7 @@ from .house import CHEAPER, House, opened
 
 OPENAI = DIALECTS[0]
 MEMBERS = 40
+NEWCOMERS = 5
 DAY: dict[str, Any] = {"window": "day", "action": "refuse", "warn_at": []}
 
 
@@ -35,7 +36,11 @@ def customers() -> dict[str, Any]:
     rolling = [{"limit": {"requests": 3}, "rolling": "1m", "action": "refuse", "warn_at": []}]
     return {
         "business": {"name": "Test"},
-        "plans": [{"name": "Pro", "price": 9}],
+        "plans": [
+            {"name": "Pro", "price": 9},
+            {"name": "New", "price": 0, "budgets": [{**DAY, "limit": {"requests": 2}}]},
+        ],
+        "newcomers": {"plan": "New", "at_most": NEWCOMERS},
         "pools": [
             {"name": "shared", "customers": ["member-*"], "budgets": [{**DAY, "limit": {"requests": 25}}]}
         ],
@@ -95,3 +100,15 @@ def test_a_rolling_limit_holds_over_its_steps(house: House) -> None:
     refused = house.post("rolls", OPENAI)
     message = refused.answer.json()["error"]["message"]
     assert message == "You've used your 3 included requests of the last minute. Upgrade for more."
+
+
+def test_who_appears_is_a_customer_and_there_are_only_so_many(house: House) -> None:
+    assert house.decisions("appeared", 4) == ["pass"] * 2 + ["refuse"] * 2
+    for at in range(3 * NEWCOMERS):
+        house.post(f"made-up-{at}")
+    house.agree()
+    assert house.quota is not None
+    booked = house.quota.costs()
+    assert "appeared" in booked
+    assert sum(name.startswith("made-up-") for name in booked) == NEWCOMERS - 1
+    assert booked[""] > 0, "the others are nobody's"

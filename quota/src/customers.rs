@@ -12,11 +12,13 @@ pub use self::{
     extra::Extra,
     owner::{Found, Owner, Pool},
     parse::Fault,
+    roster::{Newcomers, Roster},
 };
 
 mod extra;
 mod owner;
 mod parse;
+mod roster;
 
 /// All that `customers.yaml` says.
 #[derive(Clone, Debug)]
@@ -25,10 +27,10 @@ pub struct Book {
     pub business: Business,
     /// The plans by name.
     pub plans: BTreeMap<String, Plan>,
-    /// The customers by id.
-    pub customers: BTreeMap<String, Customer>,
-    /// The id for each name under which a gateway may see a customer: its id and its keys.
-    names: BTreeMap<String, String>,
+    /// The customers.
+    pub customers: Roster,
+    /// Who else is taken for one, if anybody is.
+    pub newcomers: Option<Newcomers>,
     /// Budgets of each customer that they are for.
     pub budgets: Vec<Rule>,
     /// Those who share budgets, in the order of the file.
@@ -146,7 +148,16 @@ impl Book {
     /// The customer that a gateway sees under `name`.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&Customer> {
-        self.customers.get(self.names.get(name)?)
+        self.customers.find(name)
+    }
+
+    /// The same customers, and those of these names, if any are taken in.
+    #[must_use]
+    pub fn with(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        if let Some(rule) = &self.newcomers {
+            self.customers.meet(names, &rule.plan);
+        }
+        self
     }
 
     /// The plan that the customer has at a time. Every customer has one.

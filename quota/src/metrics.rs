@@ -20,6 +20,7 @@ pub struct Metrics {
     grants: Counter,
     grants_empty: Counter,
     expired: Counter,
+    met: Counter,
     closed: Counter,
     reloads: Counter,
     reloads_refused: Counter,
@@ -125,6 +126,11 @@ impl Metrics {
         self.expired.count(leases);
     }
 
+    /// Counts customers who have appeared by themselves.
+    pub fn met(&self, customers: usize) {
+        self.met.count(customers);
+    }
+
     /// Leases of gateways that were silent for a week.
     pub fn closed(&self, leases: usize) {
         self.closed.count(leases);
@@ -174,6 +180,7 @@ impl Metrics {
             ("budgets_withheld_total", "counter", "Budgets that gateways of an older version were not told of.", self.withheld.value()),
             ("leases_expired_total", "counter", "Leases of silent gateways that went to suspense.", self.expired.value()),
             ("leases_closed_total", "counter", "Leases forgotten after a week; what was in suspense is charged.", self.closed.value()),
+            ("newcomers_total", "counter", "Customers who appeared by themselves and were taken in.", self.met.value()),
             ("reloads_total", "counter", "Newer customers.yaml files taken.", self.reloads.value()),
             ("reloads_refused_total", "counter", "Newer customers.yaml files with faults.", self.reloads_refused.value()),
             ("price_books_total", "counter", "Newer price books taken.", self.repriced.value()),

@@ -12,6 +12,7 @@ use tollgate::desk::FRESH_MS;
 
 use crate::{
     customers::{Book, Fault},
+    newcomers,
     state::{Shared, State},
     statement::Statement,
     store::{StoreError, Tx, column},
@@ -33,12 +34,25 @@ pub async fn watch(state: Shared, path: PathBuf, read: String) {
     let mut last = Ok(read);
     loop {
         tokio::time::sleep(PAUSE).await;
+        look_around(&state).await;
         let now = text(&path);
         if now == last {
             continue;
         }
         take(&state, now.clone().and_then(|text| Book::parse(&text))).await;
         last = now;
+    }
+}
+
+/// Takes in the customers who have appeared at other replicas, and writes down what they all pay.
+async fn look_around(state: &State) {
+    let looked = match newcomers::look(state).await {
+        Ok(true) => remember(state, &state.book()).await,
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = looked {
+        tracing::warn!(%error, "customers who have appeared could not be looked for");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
     auth::{self, Digest, Keys},
     clock::Clock,
     customers::{self, Book},
-    prices, prune, reload, serve, silence,
+    newcomers, prices, prune, reload, serve, silence,
     state::{Shared, State, Terms},
     store::{Place, Store, StoreError},
 };
@@ -66,6 +66,7 @@ async fn serve(setup: Setup) -> Result<(), Fault> {
     let clock = setup.now.map_or_else(Clock::default, Clock::set_to);
     let state = State::new(store, clock, Keys::new(gateway, admin), book);
     let state: Shared = Arc::new(state.with_terms(setup.terms));
+    newcomers::look(&state).await?;
     reload::remember(&state, &state.book()).await?;
     first_prices(&state, setup.prices.as_deref()).await?;
     let gateways = bind(setup.listen).await?;

@@ -99,6 +99,16 @@ impl State {
         self.books.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Takes in customers who have appeared by themselves.
+    pub fn meet(&self, names: impl IntoIterator<Item = String>) {
+        let mut books = self.books.write().unwrap_or_else(PoisonError::into_inner);
+        let mut names = names.into_iter().filter(|name| books.book.find(name).is_none()).peekable();
+        if names.peek().is_some() {
+            let book = (*books.book).clone().with(names);
+            books.book = Arc::new(book);
+        }
+    }
+
     /// The price book as it is.
     #[must_use]
     pub fn prices(&self) -> Prices {
@@ -115,7 +125,8 @@ impl State {
         let mut books = self.books.write().unwrap_or_else(PoisonError::into_inner);
         match read {
             Ok(book) => {
-                books.book = Arc::new(book);
+                let met: Vec<_> = books.book.customers.met().cloned().collect();
+                books.book = Arc::new(book.with(met));
                 books.generation = books.generation.saturating_add(1);
                 books.faults.clear();
             }

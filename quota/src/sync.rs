@@ -10,7 +10,7 @@ use tollgate::sync::{Ask, VERSION};
 use self::hearing::Hearing;
 use crate::{
     auth::{digest, hex},
-    prices,
+    newcomers, prices,
     state::State,
     store::{StoreError, Tx, column},
 };
@@ -64,6 +64,7 @@ pub fn read(body: &[u8]) -> Result<Ask, Refusal> {
 ///
 /// Returns an error if the database does. Then nothing has happened.
 pub async fn hear(state: &State, ask: &Ask, body: &[u8]) -> Result<Outcome, StoreError> {
+    newcomers::meet(state, ask).await?;
     let mut tx = state.store.begin().await?;
     let digest = hex(&digest(body));
     let (last, told, answer) = last(&mut tx, ask).await?;

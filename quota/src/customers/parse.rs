@@ -13,7 +13,9 @@ use tollgate::{
 
 use self::raw::File;
 use super::extra::takes_credits;
-use super::{Alerts, Book, Business, Customer, Extra, Plan, Pool, Secret, Since, Webhook};
+use super::{
+    Alerts, Book, Business, Customer, Extra, Newcomers, Plan, Pool, Roster, Secret, Since, Webhook,
+};
 use crate::{auth, yaml::Document};
 
 mod raw;
@@ -101,8 +103,8 @@ impl Faults {
         let mut book = Book {
             business: Business { name: file.business.name, zone },
             plans: BTreeMap::new(),
-            customers: BTreeMap::new(),
-            names: BTreeMap::new(),
+            customers: Roster::default(),
+            newcomers: None,
             budgets: Vec::new(),
             pools: Vec::new(),
             alerts: self.alerts(file.alerts),
@@ -124,6 +126,7 @@ impl Faults {
         for (at, pool) in file.pools.into_iter().enumerate() {
             self.pool(&mut book, &format!("pools[{at}]"), pool, defaults);
         }
+        book.newcomers = file.newcomers.map(|raw| self.newcomers(&book, raw));
         for (at, customer) in file.customers.into_iter().enumerate() {
             self.customer(&mut book, &format!("customers[{at}]"), customer, &warn_at);
         }
@@ -170,7 +173,7 @@ impl Faults {
         let keys = raw.keys.into_iter().enumerate();
         let keys = keys.map(|(at, key)| (format!("{path}.keys[{at}]"), key));
         for (path, name) in own.into_iter().chain(keys) {
-            if let Some(other) = book.names.insert(name.clone(), raw.id.clone()) {
+            if let Some(other) = book.customers.name(name.clone(), &raw.id) {
                 self.add(path, format!("must differ: `{name}` is a name of `{other}` already"));
             }
         }
@@ -183,7 +186,18 @@ impl Faults {
         let name = raw.name.unwrap_or_else(|| raw.id.clone());
         let (id, suspended) = (raw.id, raw.suspended);
         let customer = Customer { id, name, plans, revenue, token, suspended, budgets, extras };
-        book.customers.insert(customer.id.clone(), customer);
+        book.customers.list(customer);
+    }
+
+    fn newcomers(&mut self, book: &Book, raw: raw::Newcomers) -> Newcomers {
+        if !book.plans.contains_key(&raw.plan) {
+            let what = format!("must be one of the plans: there is no `{}`", raw.plan);
+            self.add("newcomers.plan", what);
+        }
+        if !(1..=MAX_NEWCOMERS).contains(&raw.at_most) {
+            self.add("newcomers.at_most", "must be 1 to 100000");
+        }
+        Newcomers { plan: raw.plan, at_most: raw.at_most }
     }
 
     fn pool(&mut self, book: &mut Book, path: &str, raw: raw::Pool, defaults: Defaults<'_>) {
@@ -343,6 +357,8 @@ impl Faults {
     }
 }
 
+/// More of them belong into the file: what is known of each is copied when another appears.
+const MAX_NEWCOMERS: u64 = 100_000;
 /// Told unless the file says otherwise, in percent of the revenue.
 const MARGIN: u32 = 50;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use tollgate_quota::{
+    newcomers,
     reconcile::{
         Export, Provider,
         capture::table,
@@ -87,6 +88,7 @@ impl Reconcile {
         let log = open(&self.access_log.ok_or("an access log is needed")?)?;
         let place: Place = self.database.into();
         let store = run::open(&place).await?;
+        let book = book.with(newcomers::all(&store).await?);
         let terms = Terms::default();
         let lease_ms = terms.admit_ms.saturating_add(terms.settle_ms);
         let task = Task {

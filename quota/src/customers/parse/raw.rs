@@ -20,8 +20,17 @@ pub(super) struct File {
     pub(super) pools: Vec<Pool>,
     #[serde(default)]
     pub(super) customers: Vec<Customer>,
+    pub(super) newcomers: Option<Newcomers>,
     #[serde(default)]
     pub(super) alerts: Alerts,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Newcomers {
+    pub(super) plan: String,
+    #[serde(default = "a_thousand")]
+    pub(super) at_most: u64,
 }
 
 #[derive(Deserialize)]
@@ -158,6 +167,10 @@ impl<'de> Deserialize<'de> for Plans {
 
         deserializer.deserialize_any(Either)
     }
+}
+
+const fn a_thousand() -> u64 {
+    1_000
 }
 
 fn utc() -> String {

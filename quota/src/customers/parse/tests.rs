@@ -51,6 +51,23 @@ fn a_good_file_is_read_whole() {
     assert_eq!(book.alerts.margin, 40);
 }
 
+#[test]
+fn newcomers_have_a_plan_and_a_bound() {
+    let with = |rule: &str| Book::parse(&format!("{GOOD}newcomers: {rule}\n"));
+    let rule = with("{plan: Free}").unwrap().newcomers.unwrap();
+    assert_eq!((rule.plan.as_str(), rule.at_most), ("Free", 1_000));
+    #[rustfmt::skip]
+    let cases = [
+        ("{plan: None}",              "`newcomers.plan` must be one of the plans: there is no `None`"),
+        ("{plan: Free, at_most: 0}",  "`newcomers.at_most` must be 1 to 100000"),
+        ("{at_most: 5}",              "`newcomers` cannot be read: missing field `plan`"),
+    ];
+    for (rule, expected) in cases {
+        let faults = with(rule).unwrap_err();
+        assert_eq!((faults[0].line, faults[0].place()), (24, expected.to_owned()));
+    }
+}
+
 /// What may count for calls of a customer.
 fn ids(book: &Book, customer: &str) -> Vec<String> {
     let at = "2026-11-23T00:00:00Z".parse().unwrap();
