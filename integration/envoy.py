@@ -121,6 +121,13 @@ class Envoy:
             self._process = None
         self._directory.cleanup()
 
+    def terminate(self) -> None:
+        """Tells Envoy to end, and waits for it; its files stay until it is stopped."""
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait(10)
+        self._process = None
+
     def kill(self) -> None:
         """Ends Envoy as a power cut would; its files stay until it is stopped."""
         assert self._process is not None

@@ -38,11 +38,13 @@ class Provider:
     """Answers, and keeps when."""
 
     answered: list[float] = field(default_factory=list)
+    pause: float = 0.005
+    """Seconds before the body of an answer."""
 
     def answer(self, _: Request) -> Response:
         """The same answer to everybody."""
         self.answered.append(time.monotonic())
-        return OPENAI.json(before=[0.005])
+        return OPENAI.json(before=[self.pause])
 
 
 @dataclass
