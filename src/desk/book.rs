@@ -8,12 +8,11 @@ use std::collections::BTreeMap;
 use super::backoff::BackOff;
 use super::counted::Inquiry;
 use super::outbox::Outbox;
+use super::parts;
 use super::tenants::Tenants;
 use crate::shared::Shared;
 use crate::slice::{Lease, Loan, drain, lend};
-use crate::sync::{
-    Answer, Ask, Budget, Counted, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want,
-};
+use crate::sync::{Answer, Ask, Counted, Grant, Knows, LEVEL, Return, Row, Tenant, VERSION, Want};
 
 /// One worker's correspondence with the service.
 #[derive(Debug, Default)]
@@ -192,16 +191,17 @@ impl Book {
     /// whose customer must not call any more. What workers have drawn follows with their ticks.
     fn recall(&mut self, shared: &mut impl Shared, old: &Tenant, new: Option<&Tenant>) {
         let new = new.filter(|new| !new.suspended);
-        for Budget { id, limit, .. } in &old.budgets {
-            let now = new.and_then(|new| new.budgets.iter().find(|budget| budget.id == *id));
-            if now.is_some_and(|now| now.limit >= *limit) {
+        for budget in &old.budgets {
+            let now = new.and_then(|new| new.budgets.iter().find(|now| now.id == budget.id));
+            if now.is_some_and(|now| now.limit >= budget.limit) {
                 continue;
             }
-            // Whichever window the lease is of: one that rolls along is of a later one than was told.
-            let Some(Lease { window, .. }) = Lease::of(shared, id) else { continue };
-            let amount = drain(shared, id, window, u64::MAX).unwrap_or(0);
-            self.pressed |= amount > 0;
-            self.give_back(id.clone(), window, amount);
+            for id in parts::all(shared, budget) {
+                // Whichever window the lease is of: one that rolls along is of a later one than was told.
+                let Some(Lease { window, .. }) = Lease::of(shared, &id) else { continue };
+                let amount = drain(shared, &id, window, u64::MAX).unwrap_or(0);
+                self.give_back_now(id, window, amount);
+            }
         }
     }
 

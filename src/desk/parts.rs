@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::scope::{self, Scope};
-use crate::shared::{NAMESPACE, Shared, admit, number};
+use crate::shared::{NAMESPACE, Shared, admit, number, update};
 use crate::sync::Budget;
 
 /// The id of the balance in which such a call counts.
@@ -35,9 +35,40 @@ fn has_room(shared: &mut impl Shared, budget: &str, part: &str) -> bool {
     }
     // The budget's own room first: one whose names are made up is not to fill that of all.
     let mut room = |set: &str, member: &str, max| admit(shared, set, member, max).unwrap_or(false);
-    room(&format!("{ALL}-of/{budget}"), part, MAX_EACH) && room(ALL, &id, MAX_ALL)
+    let fits = room(&format!("{ALL}-of/{budget}"), part, MAX_EACH) && room(ALL, &id, MAX_ALL);
+    if fits {
+        list(shared, budget, part);
+    }
+    fits
 }
 
+/// Notes a part among those of its budget. Where this fails, its lease comes back when it is idle.
+fn list(shared: &mut impl Shared, budget: &str, part: &str) {
+    let _ = update(shared, &listed(budget), |old| {
+        let old = old.unwrap_or_default();
+        let is_new = old.split(|&byte| byte == END).all(|other| other != part.as_bytes());
+        (is_new.then(|| [old, part.as_bytes(), &[END]].concat()), ())
+    });
+}
+
+/// The ids of all balances that a budget has here: itself, or its parts.
+pub(super) fn all(shared: &impl Shared, budget: &Budget) -> Vec<String> {
+    if budget.per.is_empty() {
+        return vec![budget.id.clone()];
+    }
+    let list = shared.load(&listed(&budget.id)).map_or_else(Vec::new, |(list, _)| list);
+    let parts = list.split(|&byte| byte == END).filter_map(|part| str::from_utf8(part).ok());
+    let crowd = scope::crowd(&budget.per);
+    let parts = parts.filter(|part| !part.is_empty()).chain([crowd.as_str()]);
+    parts.map(|part| scope::id(&budget.id, part)).collect()
+}
+
+fn listed(budget: &str) -> String {
+    format!("{NAMESPACE}{ALL}-list/{budget}")
+}
+
+/// What ends each part in a list: no name has it.
+const END: u8 = b'\n';
 /// The set of all parts.
 const ALL: &str = "parts";
 
@@ -77,8 +108,8 @@ mod tests {
         let kept = usize::try_from(2 * (MAX_EACH + 2)).unwrap();
         assert_eq!(
             store.0.borrow().len(),
-            kept + 3,
-            "a key for each in two sets, and their counts"
+            kept + 5,
+            "a key for each in two sets, their counts, and two lists"
         );
     }
 }

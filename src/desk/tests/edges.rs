@@ -83,3 +83,27 @@ fn a_worst_case_that_only_warns_passes_while_the_service_is_away() {
     passed(desk.admit(&mut store, &known, call, OnFailure::Allow, 0));
     assert_eq!(desk.book.take_counts().1, 1, "and is counted as not covered, once");
 }
+
+#[test]
+fn the_parts_of_a_budget_whose_limit_is_lowered_are_called_back_too() {
+    let (mut desk, mut store) = (Desk::default(), Store::default());
+    let each = |limit| Budget { per: vec![Facet::Feature], ..budget("b", refuse(), limit) };
+    desk.tenants.learn(&mut store, tenant(vec![each(1_000)]), 0);
+    let known = desk.tenants.last_known(&store, "acme", 0).unwrap();
+    let of = |feature| Call { scope: Scope { feature, ..call(5).scope }, ..call(5) };
+    for feature in [Some("chat"), Some("search"), Some("\u{7}")] {
+        assert_eq!(desk.admit(&mut store, &known, of(feature), OnFailure::Allow, 0), Verdict::Wait);
+    }
+    let parts = ["b/feature=*", "b/feature=chat", "b/feature=search"];
+    answer(&mut desk, &mut store, &parts.map(|part| (part, 50, 900)));
+    passed(desk.admit(&mut store, &known, of(Some("chat")), OnFailure::Allow, 1));
+    desk.book.want(Want::default());
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), tick(1)).unwrap();
+    let tenants = vec![tenant(vec![each(500)])];
+    desk.on_answer(&mut store, Answer { seq: ask.seq, tenants, ..Answer::default() }, 2);
+    let ask = desk.book.next(&mut desk.tenants, &sender(1), between(2)).unwrap();
+    let mut back: Vec<_> =
+        ask.returns.iter().map(|back| (back.budget.as_str(), back.amount)).collect();
+    back.sort_unstable();
+    assert_eq!(back, [(parts[0], 50), (parts[1], 45), (parts[2], 50)]);
+}
