@@ -16,7 +16,7 @@ WARM_UP = 5
 SECONDS = 15
 WATCHED, SMALL, LIMIT = "watched", "small", 1_000
 HEAD = [
-    *("customers", "calls/s", "callouts/s", "callouts per 1,000 calls", "rows lost", "unleased"),
+    *("customers", "calls/s", "callouts/s", "callouts per 1,000 calls", "rows lost", "unleased", "refused"),
     *("on the page after, s", "at most, s", f"of a limit of {LIMIT:,} settled"),
 ]
 
@@ -41,10 +41,13 @@ def _row(upstream: int, names: int, pause_ms: int) -> list[str]:
         ages = _ages(ours, running)
         run = running.result()
         asks, seconds = ours.asks() - before, time.monotonic() - began
-        if run.refused:
-            raise SystemExit(f"{run.refused} calls were refused")
         counts = [f"{names:,}", f"{run.rate:,.0f}", f"{asks / seconds:,.1f}"]
-        counts += [f"{asks * 1e3 / run.requests:.2f}", f"{ours.lost()}", f"{ours.unleased()}"]
+        counts += [
+            f"{asks * 1e3 / run.requests:.2f}",
+            f"{ours.lost()}",
+            f"{ours.unleased()}",
+            f"{run.refused}",
+        ]
         middle, oldest = sorted(ages)[len(ages) // 2], max(ages)
         return [*counts, f"{middle:.1f}", f"{oldest:.1f}", f"{_usable(ours):.1%}"]
 

@@ -1,4 +1,5 @@
-"""What one customer spends beyond its limit, by how many calls it has under way at once."""
+"""What one customer, or a thousand that share a limit, spend beyond it, by how many calls are under way at
+once."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import random
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Any
 
 from ..measured import table, tell
@@ -37,11 +39,21 @@ class Case:
     """Whether calls hold the most that they can come to."""
     refers: bool = False
     """Whether the requests refer to a picture that they do not carry, of any size that the model takes."""
+    customers: int = 1
+    """How many share the limit."""
 
     @property
     def hold(self) -> str:
         """What the calls hold."""
         return "firm" if self.firm or "requests" in self.limit else "soft"
+
+    def file(self) -> dict[str, Any]:
+        """The customers."""
+        limit = {**budget(**self.limit), **({"hold": "worst_case"} if self.firm else {})}
+        if self.customers == 1:
+            return customers(1, limit)
+        pool = {"name": "all", "customers": ["customer-*"], "budgets": [limit]}
+        return {**customers(self.customers), "pools": [pool]}
 
     def asked(self) -> dict[str, Any]:
         """The request."""
@@ -73,6 +85,10 @@ def cases(envoys: int) -> list[Case]:
             Case("$, `max_tokens` given", money, parallel, 1_000, 1_000),
             Case("$, `max_tokens` not given", {"usd": f"{calls * 0.003:.2f}"}, parallel, 10_000),
         ]
+    if envoys > 1:
+        found.append(
+            Case("$, a pool of 1,000", {"usd": "1.20"}, 512, 1_000, 1_000, firm=True, customers=1_000)
+        )
     return found
 
 
@@ -113,11 +129,9 @@ def overspend(envoys: int) -> str:
     with Upstream(model.answer) as upstream:
         for case in cases(envoys):
             tell(f"overspend, {envoys} Envoys, {case.label}, {case.hold}, {case.parallel} at once")
-            strict = {"hold": "worst_case"} if case.firm else {}
-            plan = customers(1, {**budget(**case.limit), **strict})
             options = {"timeout_ms": 2_000, "on_failure": "refuse", "replicas": _replicas(envoys)}
             # A firm call must be kept from being sent again, which takes its headers.
-            with fleet(upstream.port, plan, envoys, hold=case.firm, **options) as ours:
+            with fleet(upstream.port, case.file(), envoys, hold=case.firm, **options) as ours:
                 model.begin(case)
                 rows.append(_row(case, ours, model))
             upstream.requests.clear()
@@ -151,20 +165,22 @@ def _row(case: Case, ours: Fleet, model: Model) -> list[str]:
         raise SystemExit(f"{case} was overspent by {amount(over)}, of at most {amount(bound)}")
     cells = [case.label, case.hold, str(case.parallel), amount(whole)]
     cells += [f"{statuses[s]:,}" for s in (200, 429)]
-    cells += [amount(balance["settled"]), f"**{amount(over)}**", amount(bound)]
+    cells += [amount(balance["settled"]), f"{balance['settled'] / whole:.1%}"]
+    cells += [f"**{amount(over)}**", amount(bound)]
     return [*cells, f"{ours.asks():,}"]
 
 
 def _use_up(case: Case, ours: Fleet) -> Counter[int]:
     """Calls until none passes any more, in every Envoy, even a while later."""
-    call = request("customer-0", case.asked())
+    calls = [request(f"customer-{at}", case.asked()) for at in range(case.customers)]
+    once = max(case.parallel, len(calls), 16)
     until = time.monotonic() + PATIENCE
     statuses: Counter[int] = Counter()
     quiet = 0
     while quiet < QUIET:
         if time.monotonic() > until:
             raise SystemExit(f"{case} still passes calls after {PATIENCE:.0f} s: {statuses}")
-        seen = storm(ours.ports, [call] * max(case.parallel, 16), case.parallel)
+        seen = storm(ours.ports, islice(cycle(calls), once), case.parallel)
         statuses += seen
         quiet = 0 if seen[200] else quiet + 1
         if quiet:
@@ -177,4 +193,4 @@ GUESSED = 4_096
 """The output that is expected of a request that names no maximum."""
 QUIET = 2
 PATIENCE = 300.0
-HEAD = "limit in|hold|at once|limit|passed|refused|settled|overspent|bound|callouts".split("|")
+HEAD = "limit in|hold|at once|limit|passed|refused|settled|of it|overspent|bound|callouts".split("|")
