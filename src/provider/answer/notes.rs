@@ -130,12 +130,12 @@ impl Notes {
         }
     }
 
-    /// Whether a usage object says nothing: some send an empty one in passing, and Vertex announces
-    /// usage in every event and has counts in the last.
+    /// Whether a usage object says nothing: some send one that is empty or all `null` in passing, and
+    /// Vertex announces usage in every event and has counts in the last.
     fn is_bare(&self, raw: &[u8]) -> bool {
         match self.keeps {
             Keeps::LastWithCounts(has_counts) if !has_counts(raw) => true,
-            _ => matches!(raw, b"{}" | b"\"\"" | b"[]"),
+            _ => matches!(raw, b"\"\"" | b"[]") || is_hollow(raw),
         }
     }
 
@@ -260,6 +260,20 @@ impl Notes {
 }
 
 /// Keeps the first text that is not empty: Azure opens its streams with an empty model.
+/// Whether an object has nothing in it, or nothing but `null`.
+fn is_hollow(raw: &[u8]) -> bool {
+    let mut bytes = raw.iter().filter(|byte| !byte.is_ascii_whitespace());
+    if bytes.next() != Some(&b'{') {
+        return false;
+    }
+    let mut before = b'{';
+    bytes.all(|&byte| {
+        let says = before == b':' && !matches!(byte, b'n' | b'{');
+        before = byte;
+        !says
+    })
+}
+
 fn keep_text(slot: &mut Option<String>, raw: &[u8]) {
     if slot.is_none() {
         *slot = text(raw);

@@ -369,3 +369,18 @@ fn an_error_in_the_body_is_noticed_in_either_framing() {
     }
     assert!(!evidence(Api::OpenAiChat, "{\"error\":null}", true).error);
 }
+
+#[test]
+fn usage_of_nothing_but_null_does_not_displace_what_was_said_before() {
+    let said = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":5}}"#;
+    for hollow in
+        ["{ }", r#"{"prompt_tokens":null,"prompt_tokens_details":{"cached_tokens": null}}"#]
+    {
+        let body = format!("data: {said}\n\ndata: {{\"usage\":{hollow}}}\n\n");
+        let evidence = evidence(Api::OpenAiChat, &body, true);
+        assert_eq!(leaves(&evidence), [(Unit::Input, 7), (Unit::Output, 5)], "{hollow}");
+    }
+    let less = r#"{"prompt_tokens": null, "completion_tokens": "6"}"#;
+    let body = format!("data: {said}\n\ndata: {{\"usage\":{less}}}\n\n");
+    assert_eq!(leaves(&evidence(Api::OpenAiChat, &body, true)), [(Unit::Output, 6)]);
+}
