@@ -1,4 +1,5 @@
-//! What the fuzz targets share: how an input is cut, and JSON as it stands in the text.
+//! What the fuzz targets share: how an input is cut, JSON as it stands in the text, and what a plain
+//! reading of whole documents says of usage.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -26,6 +27,32 @@ impl<'a> Input<'a> {
         [head].into_iter().chain(tail.chunks(self.size))
     }
 }
+
+/// The lines of `body` that are JSON objects of which every reader thinks the same.
+pub fn documents(body: &[u8]) -> Vec<(&[u8], Tree)> {
+    let lines = body.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let trees = lines.filter_map(|line| Some((line, Tree::parse(line)?)));
+    trees.filter(|(_, tree)| matches!(tree, Tree::Object(_)) && tree.is_plain()).collect()
+}
+
+/// What usage objects say in which documents: `None` where that is not so plain, and else the
+/// two counts of the last one, if there is any.
+pub fn counts<'a>(
+    usages: impl Iterator<Item = &'a Tree>,
+    [input, output]: [&str; 2],
+) -> Option<Option<(u64, u64)>> {
+    let Some(last) = usages.filter(|usage| **usage != Tree::Null).last() else { return Some(None) };
+    let Tree::Object(members) = last else { return None };
+    let number = |key: &str| match last.at(&[key]) {
+        Some(Tree::Number(number)) => number.as_u64().filter(|&count| count < MANY),
+        _ => None,
+    };
+    (members.len() == 2).then_some(())?;
+    Some(Some((number(input)?, number(output)?)))
+}
+
+/// More than this no call has: what says so is not plain.
+const MANY: u64 = 1_000_000_000;
 
 /// JSON with all members of its objects in their order.
 #[derive(Clone, Debug, PartialEq)]
