@@ -16,6 +16,7 @@ import anthropic
 import httpx
 import openai
 import pytest
+from google import genai
 
 from ..bootstrap import WASM, Route, Setup
 from ..envoy import Envoy
@@ -197,6 +198,54 @@ def test_the_anthropic_sdk_raises_when_its_stream_is_ended(house: House) -> None
     with pytest.raises(anthropic.APIStatusError) as raised:
         seen.extend(stream)
     assert raised.value.body["error"]["code"] == "budget_exceeded"
+    assert 10 < len(seen) < 200
+
+
+def test_the_openai_sdk_shows_the_error_when_its_response_is_ended(house: House) -> None:
+    response = {
+        "id": "r",
+        "object": "response",
+        "created_at": 1,
+        "status": "in_progress",
+        "model": "gpt-4o-mini",
+    }
+    response |= {"output": [], "parallel_tool_calls": True, "tool_choice": "auto", "tools": []}
+    created = {"type": "response.created", "sequence_number": 0, "response": response}
+    place = {"item_id": "i", "output_index": 0, "content_index": 0, "logprobs": []}
+    deltas = [
+        {"type": "response.output_text.delta", "sequence_number": at, "delta": "x" * 400, **place}
+        for at in range(1, 400)
+    ]
+    answer = endless([json.dumps(event) for event in [created, *deltas]], names=True)
+    script = house.upstream.script(answer)
+    client = openai.OpenAI(base_url=f"{house.envoy.url}/v1", api_key="key", max_retries=0)
+    stream = client.responses.create(
+        model="gpt-4o-mini",
+        input="hello",
+        stream=True,
+        extra_headers={"x-tenant-id": someone("ended"), "x-replay-id": script},
+    )
+    seen: list[Any] = []
+    # It hands an event of this type on as any other, and raises over the end of the stream behind it.
+    with pytest.raises(openai.APIError):
+        seen.extend(stream)
+    assert (seen[-1].type, seen[-1].code) == ("error", "budget_exceeded")
+    assert "usage limit was reached" in seen[-1].message
+    assert 10 < len(seen) < 200
+
+
+def test_the_google_sdk_raises_when_its_stream_is_ended(house: House) -> None:
+    content = {"parts": [{"text": "x" * 400}], "role": "model"}
+    answer = endless(
+        [json.dumps({"candidates": [{"content": content}], "modelVersion": "gemini-2.5-flash"})] * 400
+    )
+    headers = {"x-tenant-id": someone("ended"), "x-replay-id": house.upstream.script(answer)}
+    options = genai.types.HttpOptions(base_url=house.envoy.url, headers=headers)
+    client = genai.Client(api_key="key", http_options=options)
+    seen: list[Any] = []
+    with pytest.raises(genai.errors.APIError) as raised:
+        seen.extend(client.models.generate_content_stream(model="gemini-2.5-flash", contents="hello"))
+    assert "usage limit was reached" in str(raised.value)
     assert 10 < len(seen) < 200
 
 
