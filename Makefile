@@ -82,7 +82,11 @@ replay: wasm $(VENV) $(ENVOY_READY) ## recorded exchanges through a real Envoy: 
 	@$(PY) -m integration.replay "$(RECORDINGS)" --costs
 
 .PHONY: prices
-prices: $(VENV) ## make the price book anew from genai-prices, and compare it with litellm's
+prices: $(VENV) ## make the price book anew from the newest data and say what changed; PINNED=1 for the data of the last time
+ifndef PINNED
+	@$(STAGE) "newest data" $(PY) prices/newest.py
+	@$(MAKE) --no-print-directory $(VENV)
+endif
 	@$(STAGE) "terms" $(PY) prices/extra.py
 	@$(STAGE) "book" $(PY) prices/build.py $(if $(DATE),--date $(DATE))
 	@$(STAGE) "check" $(PY) prices/check.py --golden

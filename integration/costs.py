@@ -83,7 +83,11 @@ def compare(pairs: Iterable[tuple[Json, Json, Row]]) -> int:
     same, explained, unexplained, said = 0, Counter[str](), [], Counter[str]()
     for recorded, expected, row in pairs:
         call = json.loads(row.get("call") or "{}")
-        if row.get("usage") != "reported" or "cost" not in call or call.get("short"):
+        if row.get("usage") != "reported" or call.get("short"):
+            continue
+        if "cost" not in call:
+            if other := theirs(expected, recorded["provider"], call):
+                unexplained.append(f"  {recorded['id']}  {call.get('model')}: {other}, got no price")
             continue
         if own := row.get("provider_cost_nano_usd"):
             same_as_said = "equal" if own == row["cost_nano_usd"] else "different"

@@ -52,16 +52,16 @@ def main() -> int:
 
 
 def build(former: Book, date: datetime.date | None) -> Book:
-    """The new book. Its date is `date`, or that of the former book if the source is the same."""
-    about = source.about()
-    if date is None and about in former.get('sources', []):
+    """The new book. Its date is `date`, or that of the former book if the sources are the same."""
+    sources = source.abouts()
+    if date is None and sources == former.get('sources'):
         date = datetime.date.fromisoformat(former['version'].split('.', 1)[0])
     date = date or datetime.date.today()
     book = {
         'format': FORMAT,
-        'version': f'{date}.{about["name"]}-{about["version"]}',
+        'version': '.'.join([str(date), *(f'{one["name"]}-{one["version"]}' for one in sources)]),
         'rates': 'nano-dollars per million of the unit: [base, tier start, tier rate, ...]',
-        'sources': [about],
+        'sources': sources,
         'providers': source.providers(),
     }
     keep_vanished(former, book, calendar.timegm(date.timetuple()))

@@ -6,7 +6,9 @@ up, and by the filter's core through `examples/price.rs`. A sample of the calls 
 answers goes to `golden.jsonl`, where a unit test of the core reads it.
 
 Where the filter says more than genai-prices, the rule is checked too: tokens without any rate make
-a call unpriced, and an item without one makes its cost incomplete; genai-prices leaves both out.
+a call unpriced, and an item without one makes its cost incomplete; genai-prices leaves both out. So
+is the one where it says less: a name that genai-prices takes for a model's only because of how it
+begins, or of what it contains, has no price, unless what is added names an edition.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import decimal
 import itertools
 import json
 import random
+import re
 import string
 import subprocess
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -30,6 +34,8 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.decompose import is_descendant_or_self
 from genai_prices.units import _get_registry
 
+import clauses
+import crosscheck
 import source
 
 Call = dict[str, Any]
@@ -76,12 +82,25 @@ ITEMS = {
 # How many of the filter's units are one of theirs.
 PARTS = {'audio_ms': 1000}
 
+# Sellers at litellm beside those of which it is compared, and ours.
+SELLERS = {
+    'bedrock': 'aws', 'bedrock_converse': 'aws', 'bedrock_mantle': 'aws', 'cohere': 'cohere',
+    'cohere_chat': 'cohere', 'deepseek': 'deepseek', 'minimax': 'minimax', 'mistral': 'mistral',
+    'moonshot': 'moonshotai', 'xai': 'x-ai',
+}  # fmt: skip
+
+# Real names that genai-prices gives the price of another model, by litellm's rates.
+REFUSED = {'ft:gpt-4-0613', 'gemini-3.8-flash-cyber'}
+
 TIERS = [None, None, 'default', 'flex', 'priority', 'fast', 'auto', 'standard', 'ultrafast']
 SPEEDS = [None, None, 'fast', 'standard']
 SEARCHES = [None, None, 'fast', 'web']
 ROUTES = [None, 'mistral/eu']
 CONTEXT = ('service_tier', 'speed', 'search_type', 'route')
 SAMPLE = 25
+DIFFERENT = 'different'
+# What names of a model end in; the filter knows a few more.
+EDITION = r'([-@]20\d{6}|-20\d\d-\d\d-\d\d|-v\d:\d|-latest|-preview|-\d\d-\d\d|-0\d\d)*'
 BOOK_FROM, BOOK_TO = date(2023, 1, 1), date(2027, 6, 1)
 
 
@@ -98,12 +117,13 @@ def main() -> int:
     cases = [(call, right) for call, right in cases if not is_extra(call, right)]
     if options.golden:
         GOLDEN.write_text(''.join(golden(cases)))
+    cases += [(call, answer(call)) for call in litellms()]
     return compare(cases, options.core or CORE)
 
 
 def golden(cases: list[tuple[Call, Answer]]) -> Iterator[str]:
     """Some calls of each provider, from all over its models."""
-    known = [(call, right) for call, right in cases if right['id']]
+    known = [(call, right) for call, right in cases if right['id'] and is_named(call)]
     for _, of_one in itertools.groupby(known, lambda case: case[0]['provider']):
         lines = [line(call | {'answer': right}) for call, right in of_one]
         yield from lines[:: max(1, len(lines) // SAMPLE)]
@@ -130,6 +150,18 @@ def calls(per_model: int, chance: random.Random) -> Iterator[Call]:
                 yield {key: value for key, value in call.items() if value}
 
 
+def litellms() -> Iterator[Call]:
+    """Every name that litellm has at a provider of ours, without usage: real names, which need a price."""
+    _, path = crosscheck.wheel()
+    for name, row in json.loads(zipfile.ZipFile(path).read(crosscheck.MEMBER)).items():
+        seller = row.get('litellm_provider', '')
+        provider = crosscheck.PROVIDERS.get(seller) or SELLERS.get(seller)
+        bare = name.removeprefix(f'{seller}/').removeprefix('vertex_ai/')
+        if provider and '/' not in bare:
+            at = seconds(BOOK_TO)
+            yield {'provider': provider, 'model': bare, 'at': at, 'listed': True}
+
+
 def names_of(clause: types.MatchLogic, chance: random.Random) -> Iterator[str]:
     """Names that meet a clause, or nearly."""
     noise = ''.join(chance.choices(string.ascii_lowercase + string.digits + '-', k=5))
@@ -148,9 +180,9 @@ def names_of(clause: types.MatchLogic, chance: random.Random) -> Iterator[str]:
                 f'{text}-20251211',
             )
         case types.ClauseEndsWith(ends_with=text):
-            yield from (text, noise + text, f'{text}-20251211')
+            yield from (text, noise + text, text + noise, f'us.{text}')
         case types.ClauseContains(contains=text):
-            yield from (text, noise + text + noise)
+            yield from (*editions(text, chance), f'us.{text}', noise + text + noise, text + noise)
         case types.ClauseRegex(regex=regex):
             text = regex.strip('^$').replace('\\.', '.').replace('[-@]', '@')
             for digits in ('\\d{4}', '\\d{8}', '\\d{2}', '\\d'):
@@ -159,6 +191,12 @@ def names_of(clause: types.MatchLogic, chance: random.Random) -> Iterator[str]:
                 )
             if '(' not in text:
                 yield from (text, text + noise, text[:-1])
+
+
+def editions(text: str, chance: random.Random) -> Iterator[str]:
+    """Names of the model that a text is the beginning of, mostly."""
+    ends = ['-20251211', '@20251211', '-v1:0', '-latest', '-preview', '-preview-05-06', '-001', '']
+    yield from (text, text, text + chance.choice(ends), text + chance.choice(ends))
 
 
 def spelled(name: str, chance: random.Random) -> str:
@@ -298,19 +336,43 @@ def compare(cases: list[tuple[Call, Answer]], core: list[str]) -> int:
         raise SystemExit(f'{len(ours)} answers to {len(cases)} calls')
     counts: Counter[str] = Counter()
     for (call, right), our in zip(cases, ours, strict=True):
-        counts[verdict(right, our)] += 1
-        if right['id'] and right != our:
+        what = verdict(call, right, our)
+        counts[what] += 1
+        if what == DIFFERENT:
             print(f'{line(call)}  genai-prices {right}\n  ours         {our}')
     print(f'{len(cases)} calls: ' + ', '.join(f'{n} {what}' for what, n in sorted(counts.items())))
-    return 1 if counts['different'] else 0
+    return 1 if counts[DIFFERENT] else 0
 
 
-def verdict(right: Answer, our: Answer) -> str:
+def verdict(call: Call, right: Answer, our: Answer) -> str:
     if right['id'] is None:
         return 'of models unknown to both' if our['id'] is None else 'named beyond genai-prices'
+    named = (call.get('listed') and call['model'] not in REFUSED) or is_named(call)
+    if our['id'] is None and not named:
+        return 'priced as another model by genai-prices'
     if right != our:
-        return 'different'
+        return DIFFERENT
     return 'equal' if our['nanos'] is not None else 'unpriced'
+
+
+def is_named(call: Call) -> bool:
+    """Whether a name that genai-prices knows is one that the data lists, or of one of its editions."""
+    name = call['model'].lower()
+    _, model = get_snapshot().find_provider_model(call['model'], None, call['provider'], None)
+    todo, texts = [model.match], []
+    while todo:
+        match todo.pop():
+            case types.ClauseOr(or_=parts) | types.ClauseAnd(and_=parts):
+                todo += parts
+            case types.ClauseEquals(equals=text) if text.lower() == name:
+                return True
+            case types.ClauseRegex(regex=regex) if regex.endswith('$') and re.search(regex, name):
+                return True
+            case types.ClauseStartsWith(starts_with=text) | types.ClauseContains(contains=text):
+                texts.append(clauses.whole(text))
+            case types.ClauseEndsWith(ends_with=text):
+                texts.append(clauses.whole(text))
+    return any(re.fullmatch(rf'(us\.)?{re.escape(text)}{EDITION}', name) for text in texts)
 
 
 def line(value: Any) -> str:

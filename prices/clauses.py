@@ -3,6 +3,10 @@
 The book has no regular expressions, so that the filter compiles none. Each one in the data is
 rewritten into a `shape`, a text in which `#` stands for a digit and a last `*` for anything, or it
 stops the build.
+
+A text that a name only begins with or contains stands for the model's editions alone
+(`src/price/ending.rs`), where genai-prices takes any name for the model's. So a text that ends within
+a part of a name is rewritten to end before it.
 """
 
 from __future__ import annotations
@@ -20,6 +24,40 @@ REWRITTEN: dict[str, Clause] = {
     r'^(?!.*-[tT][tT][sS](?:$|-))': {'not': {'or': [{'ends_with': '-tts'}, {'contains': '-tts-'}]}},
 }
 
+# Texts that end within a number, each with its beginning.
+CUT_SHORT = {
+    'claude-sonnet-4-2025': 'claude-sonnet-4-',
+    'gemini-2.0-flash-0': 'gemini-2.0-flash-',
+}
+
+# Names that stand for a model of which the data has only a beginning or a part, where what they have
+# more is no date or revision. Their rates at litellm are the model's, where it has any.
+NAMES = {
+    'anthropic/claude-2': ['claude-2.0', 'claude-2.1'],
+    'aws/qwen.qwen3-coder-30b-a3b-v1:0': ['qwen.qwen3-coder-30b-a3b-instruct'],
+    'aws/qwen.qwen3-coder-480b-a35b-v1:0': ['qwen.qwen3-coder-480b-a35b-instruct'],
+    'aws/qwen.qwen3-vl-235b-a22b-v1:0': ['qwen.qwen3-vl-235b-a22b-instruct'],
+    'cohere/c4ai-aya-expanse-32b': ['c4ai-aya-expanse-32b'],
+    'cohere/c4ai-aya-expanse-8b': ['c4ai-aya-expanse-8b'],
+    'cohere/command-light': ['command-light-nightly'],
+    'deepseek/deepseek-v4-flash': ['deepseek-v4-flash-vision-exp'],
+    'google/gemini-2.0-flash': ['gemini-2.0-flash-exp-image-generation'],
+    'google/gemini-3.1-pro-preview': ['gemini-3.1-pro-preview-customtools'],
+    'google/gemini-3.8-live': ['gemini-3.8-live-extended-thinking'],
+    'google/gemini-live-2.5-flash': [
+        'gemini-live-2.5-flash-native-audio', 'gemini-live-2.5-flash-preview-native-audio-09-2025',
+    ],
+    'google/gemma-3': ['gemma-3-1b-it', 'gemma-3-4b-it', 'gemma-3-12b-it', 'gemma-3-27b-it'],
+    'google/gemma-3n': ['gemma-3n-e2b-it', 'gemma-3n-e4b-it'],
+    'minimax/MiniMax-M2.1-highspeed': ['minimax-m2.1-highspeed'],
+    'minimax/MiniMax-M2.5-highspeed': ['minimax-m2.5-highspeed'],
+    'minimax/MiniMax-M2.7-highspeed': ['minimax-m2.7-highspeed'],
+    'openai/moderation': [
+        'omni-moderation-2024-09-26', 'omni-moderation-latest', 'text-moderation-007',
+        'text-moderation-latest', 'text-moderation-stable',
+    ],
+}  # fmt: skip
+
 TOKEN = re.compile(
     r"""
     \((?P<group>[^()?|]*)\)(?P<optional>\?)?   # a group of one alternative
@@ -30,6 +68,12 @@ TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+def of_model(clause: types.MatchLogic, path: str) -> Clause:
+    """The book's form of the clause of a model, and the names that it has beside."""
+    more = [{'equals': name} for name in NAMES.get(path, [])]
+    return _joined('or', [translate(clause), *more]) if more else translate(clause)
 
 
 def translate(clause: types.MatchLogic) -> Clause:
@@ -44,12 +88,17 @@ def translate(clause: types.MatchLogic) -> Clause:
         case types.ClauseEquals(equals=text):
             return {'equals': text.lower()}
         case types.ClauseStartsWith(starts_with=text):
-            return {'starts_with': text.lower()}
+            return {'starts_with': whole(text)}
         case types.ClauseEndsWith(ends_with=text):
             return {'ends_with': text.lower()}
         case types.ClauseContains(contains=text):
-            return {'contains': text.lower()}
+            return {'contains': whole(text)}
     raise ValueError(f'unknown match clause {clause!r}')
+
+
+def whole(text: str) -> str:
+    """The text up to the end of one of the parts of a name."""
+    return CUT_SHORT.get(text.lower(), text.lower())
 
 
 def _joined(operator: str, parts: list[Clause]) -> Clause:
@@ -65,8 +114,15 @@ def _from_regex(regex: str) -> Clause:
         raise ValueError(f'cannot rewrite {regex!r}: it is not anchored')
     whole = regex.endswith('$')
     body = regex[1:-1] if whole else regex[1:]
-    end = '' if whole else '*'
-    return _joined('or', [{'shape': shape + end} for shape in _shapes(body, regex)])
+    shapes = list(_shapes(body, regex))
+    if whole:
+        return _joined('or', [{'shape': shape} for shape in shapes])
+    return _joined('or', [_open(shape) for shape in shapes])
+
+
+def _open(shape: str) -> Clause:
+    """A shape that anything may follow, of which the filter takes what names an edition."""
+    return {'and': [{'starts_with': shape.rstrip('#')}, {'shape': f'{shape}*'}]}
 
 
 def _shapes(body: str, regex: str) -> Iterator[str]:

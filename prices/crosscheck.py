@@ -23,6 +23,7 @@ from genai_prices import types
 from genai_prices.data_snapshot import get_snapshot
 
 import build
+import newest
 import source
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,7 +126,7 @@ def wheel() -> tuple[str, Path]:
     cached = CACHE / f'{pinned}.whl'
     if not cached.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes']
+        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes', *newest.WHEEL]
         subprocess.run([*pip, '--dest', str(CACHE), '--requirement', str(PIN)], check=True)
         (download,) = CACHE.glob('litellm-*.whl')
         download.rename(cached)

@@ -42,6 +42,8 @@ DISPUTED = {'google/gemini-embedding-001'}
 # What is charged by the piece has the same price on all terms.
 PIECES = {'web_search'}
 
+LICENCE = {'licence': 'MIT, Copyright (c) 2023 Berri AI'}
+
 Rates = dict[str, list[int | str]]
 
 
@@ -55,7 +57,8 @@ def main() -> int:
         for model in provider['models']
     }
     found = {path: row for path, row in extras(theirs, book)}
-    about = {'source': pin, 'licence': 'MIT, Copyright (c) 2023 Berri AI'}
+    name, version = pin.split()
+    about = {'name': name, 'version': version, 'sha256': path.stem} | LICENCE
     lines = ',\n'.join(f'{json.dumps(key)}: {json.dumps(row)}' for key, row in sorted(found.items()))
     EXTRA.write_text(f'{{"about": {json.dumps(about)},\n"models": {{\n{lines}}}}}\n')
     print(f'{pin}: rates on terms of {len(found)} models')

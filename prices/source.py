@@ -21,7 +21,7 @@ from typing import Any
 from genai_prices import data, types
 from genai_prices.data_units import unit_data
 
-from clauses import translate
+import clauses
 
 # Other names by which gateways, SDKs and `src/provider/host.rs` call these providers.
 ALIASES = {
@@ -116,9 +116,6 @@ GEO_TIMES = Decimal('1.1')
 # Units that are no tokens: they cost the same everywhere.
 BY_PIECE = {'web_search', 'file_search', 'code_session', 'request'}
 
-# Words that make another model of a name, where genai-prices takes any end of it for the same one.
-OTHERS = {'deepseek/deepseek-reasoner': ['distill'], 'google/gemini-3.8-flash': ['cyber']}
-
 # The conditions that the filter can tell, with the values of those that are not free text.
 CONDITIONS: dict[str, set[str] | None] = {
     'processing': {'batch'},
@@ -162,6 +159,11 @@ def providers() -> list[dict[str, Any]]:
 def extras() -> dict[str, Any]:
     """What litellm alone knows of terms, by provider and model."""
     return json.loads(EXTRA.read_text())['models']
+
+
+def abouts() -> list[dict[str, str]]:
+    """Which editions of both sources the book is made of."""
+    return [about(), json.loads(EXTRA.read_text())['about']]
 
 
 def plain_providers() -> list[dict[str, Any]]:
@@ -243,10 +245,7 @@ def _provider(provider: types.Provider) -> dict[str, Any]:
 
 def _model(model: types.ModelInfo, path: str) -> dict[str, Any]:
     try:
-        row: dict[str, Any] = {'id': model.id, 'match': translate(model.match)}
-        if path in OTHERS:
-            others = [{'contains': word} for word in OTHERS[path]]
-            row['match'] = {'and': [row['match'], {'not': {'or': others}}]}
+        row: dict[str, Any] = {'id': model.id, 'match': clauses.of_model(model.match, path)}
         if model.context_window:
             row['context_window'] = model.context_window
         if path in LEAST:

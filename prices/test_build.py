@@ -16,6 +16,7 @@ from genai_prices import data, types
 import build
 import clauses
 import extra
+import newest
 import source
 
 DAY = datetime.date(2026, 12, 1)
@@ -195,13 +196,17 @@ def near(regex: str, chance: random.Random) -> str:
 
 
 def meets(clause: clauses.Clause, name: str) -> bool:
-    """What `Clause::is_met` of the filter does."""
+    """What `Clause::is_met` of the filter does, before it looks at what stands around a text."""
     ((kind, value),) = clause.items()
     match kind:
         case 'or':
             return any(meets(part, name) for part in value)
+        case 'and':
+            return all(meets(part, name) for part in value)
         case 'not':
             return not meets(value, name)
+        case 'starts_with':
+            return name.startswith(value)
         case 'ends_with':
             return name.endswith(value)
         case 'contains':
@@ -212,3 +217,30 @@ def meets(clause: clauses.Clause, name: str) -> bool:
             )
             return re.match(pattern + ('' if value.endswith('*') else r'\Z'), name) is not None
     raise AssertionError(kind)
+
+
+@pytest.mark.parametrize(
+    ('text', 'pinned'),
+    [
+        ('# why\na==1.0\n', '# why\na==1.1\n'),
+        ('# why\na==1.0 --hash=sha256:00ff\nb==2\n', '# why\na==1.1 --hash=sha256:0abc\nb==2\n'),
+        ('ab==3\na==1.1\n', 'ab==3\na==1.1\n'),
+    ],
+)
+def test_the_newest_version_is_pinned_with_its_hash(text: str, pinned: str) -> None:
+    found = {
+        'metadata': {'version': '1.1'},
+        'download_info': {'archive_info': {'hashes': {'sha256': '0abc'}}},
+    }
+    assert newest.repin(text, 'a', found) == pinned
+    with pytest.raises(ValueError, match='no pin of c'):
+        newest.repin(text, 'c', found)
+
+
+def test_a_version_names_both_sources() -> None:
+    book = build.build({}, DAY)
+    genai, litellm = book['sources']
+    pins = (newest.SOURCE.read_text(), newest.CROSSCHECK.read_text())
+    assert f'genai-prices=={genai["version"]}' in pins[0]
+    assert f'litellm=={litellm["version"]} --hash=sha256:{litellm["sha256"]}' in pins[1]
+    assert book['version'] == f'{DAY}.genai-prices-{genai["version"]}.litellm-{litellm["version"]}'

@@ -8,6 +8,7 @@ mod book;
 mod cache;
 mod clause;
 mod dearest;
+mod ending;
 mod model;
 mod name;
 mod overrides;

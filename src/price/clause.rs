@@ -1,6 +1,11 @@
 //! What names a model goes by.
+//!
+//! A text that a name only begins with, ends with or contains stands for that model and its
+//! editions, not for whatever else may be called so: [`super::ending`].
 
 use serde::Deserialize;
+
+use super::ending::{is_edition, is_origin};
 
 /// A condition on a model's name in lower case.
 #[derive(Debug, Deserialize)]
@@ -22,13 +27,30 @@ impl Clause {
     pub(super) fn is_met(&self, name: &str) -> bool {
         match self {
             Self::Equals(text) => name == &**text,
+            Self::StartsWith(text) => {
+                name.strip_prefix(&**text).is_some_and(|rest| is_edition(text, rest))
+            }
+            Self::EndsWith(text) => name.strip_suffix(&**text).is_some_and(is_origin),
+            Self::Contains(text) => name
+                .split_once(&**text)
+                .is_some_and(|(head, rest)| is_origin(head) && is_edition(text, rest)),
+            Self::Shape(shape) => fits(shape, name),
+            Self::Not(clause) => !clause.is_told(name),
+            Self::Or(clauses) => clauses.iter().any(|clause| clause.is_met(name)),
+            Self::And(clauses) => clauses.iter().all(|clause| clause.is_met(name)),
+        }
+    }
+
+    /// Whether `name` meets the condition to the letter: whatever stands around a text in it.
+    fn is_told(&self, name: &str) -> bool {
+        match self {
+            Self::Equals(_) | Self::Shape(_) => self.is_met(name),
             Self::StartsWith(text) => name.starts_with(&**text),
             Self::EndsWith(text) => name.ends_with(&**text),
             Self::Contains(text) => name.contains(&**text),
-            Self::Shape(shape) => fits(shape, name),
-            Self::Not(clause) => !clause.is_met(name),
-            Self::Or(clauses) => clauses.iter().any(|clause| clause.is_met(name)),
-            Self::And(clauses) => clauses.iter().all(|clause| clause.is_met(name)),
+            Self::Not(clause) => !clause.is_told(name),
+            Self::Or(clauses) => clauses.iter().any(|clause| clause.is_told(name)),
+            Self::And(clauses) => clauses.iter().all(|clause| clause.is_told(name)),
         }
     }
 }
@@ -52,10 +74,16 @@ mod tests {
         let cases = [
             (r#"{"equals":"gpt-5"}"#,                  "gpt-5",             true),
             (r#"{"equals":"gpt-5"}"#,                  "gpt-5-mini",        false),
-            (r#"{"starts_with":"gpt-5"}"#,             "gpt-5-mini",        true),
-            (r#"{"ends_with":"-mini"}"#,               "gpt-5-mini",        true),
-            (r#"{"contains":"5-m"}"#,                  "gpt-5-mini",        true),
-            (r#"{"contains":"6"}"#,                    "gpt-5-mini",        false),
+            (r#"{"starts_with":"gpt-5"}"#,             "gpt-5",             true),
+            (r#"{"starts_with":"gpt-5"}"#,             "gpt-5-2025-08-07",  true),
+            (r#"{"starts_with":"gpt-5"}"#,             "gpt-5-mini",        false),
+            (r#"{"starts_with":"gpt-5"}"#,             "gpt-50",            false),
+            (r#"{"ends_with":"nova-pro"}"#,            "us.amazon.nova-pro", true),
+            (r#"{"ends_with":"nova-pro"}"#,            "supernova-pro",     false),
+            (r#"{"contains":"nova-pro"}"#,             "us.amazon.nova-pro-v1:0", true),
+            (r#"{"contains":"nova-pro"}"#,             "us.amazon.nova-pro-2", false),
+            (r#"{"contains":"nova-pro"}"#,             "my-nova-pro",       false),
+            (r#"{"contains":"nova-pro"}"#,             "nova-lite",         false),
             (r#"{"shape":"a-####"}"#,                  "a-2026",            true),
             (r#"{"shape":"a-####"}"#,                  "a-202x",            false),
             (r#"{"shape":"a-####"}"#,                  "a-20260",           false),
@@ -64,9 +92,12 @@ mod tests {
             (r#"{"shape":"a-#*"}"#,                    "a-2",               true),
             (r#"{"shape":"a-#*"}"#,                    "a-",                false),
             (r#"{"not":{"ends_with":"-tts"}}"#,        "pro-tts",           false),
+            (r#"{"not":{"contains":"-tts-"}}"#,        "pro-tts-x",         false),
+            (r#"{"not":{"or":[{"starts_with":"pro"}]}}"#, "professional",   false),
+            (r#"{"not":{"not":{"starts_with":"pro"}}}"#, "professional",    true),
             (r#"{"or":[{"equals":"a"},{"equals":"b"}]}"#, "b",              true),
-            (r#"{"and":[{"starts_with":"a"},{"ends_with":"b"}]}"#, "ab",    true),
-            (r#"{"and":[{"starts_with":"a"},{"ends_with":"b"}]}"#, "ac",    false),
+            (r#"{"and":[{"starts_with":"a"},{"not":{"ends_with":"1"}}]}"#, "a-v2", true),
+            (r#"{"and":[{"starts_with":"a"},{"not":{"ends_with":"1"}}]}"#, "a-v1", false),
         ];
         for (clause, name, met) in cases {
             let clause: Clause = serde_json::from_str(clause).unwrap();

@@ -66,7 +66,7 @@ fn with_dashed_date(name: &str) -> Option<String> {
 }
 
 /// The year, month and day of a compact date of this century.
-fn date(text: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn date(text: &str) -> Option<(&str, &str, &str)> {
     let (year, month, day) = (text.get(..4)?, text.get(4..6)?, text.get(6..8)?);
     let number = |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok());
     let (y, m, d): (u32, u32, u32) = (number(year)??, number(month)??, number(day)??);
@@ -116,9 +116,9 @@ fn without_date(name: &str) -> Option<&str> {
 }
 
 /// Marks the name of a fine-tuned model: `ft:base:organisation:suffix:id`.
-const FINE_TUNED: &str = "ft:";
+pub(super) const FINE_TUNED: &str = "ft:";
 /// Marks it on Azure: `base.ft-id`.
-const FINE_TUNED_AZURE: &str = ".ft-";
+pub(super) const FINE_TUNED_AZURE: &str = ".ft-";
 /// Length of `20250807`.
 const COMPACT: usize = 8;
 /// Length of `2025-08-07`.
@@ -128,11 +128,12 @@ const DASHED: usize = 10;
 const ARNS: [&str; 2] = [":inference-profile/", ":foundation-model/"];
 
 /// What gateways and SDKs put before a model's own name.
-const PREFIXES: [&str; 30] = [
+const PREFIXES: [&str; 32] = [
     "anthropic/",
     "azure/",
     "azure_ai/",
     "bedrock/",
+    "bedrock_mantle/",
     "cerebras/",
     "cohere/",
     "databricks/",
@@ -142,6 +143,7 @@ const PREFIXES: [&str; 30] = [
     "google/",
     "groq/",
     "huggingface/",
+    "invoke/",
     "litellm_proxy/",
     "minimax/",
     "mistral/",
