@@ -13,7 +13,8 @@ pub fn provider_at(authority: &str) -> Option<&'static str> {
         let above = |head: &str| head.is_empty() || head.ends_with('.') || regional(head);
         host.strip_suffix(suffix).is_some_and(above)
     };
-    let bedrock = host.starts_with("bedrock") && host.contains(".amazonaws.com");
+    let amazon = host.contains(".amazonaws.com") || host.ends_with(".api.aws");
+    let bedrock = host.starts_with("bedrock") && amazon;
     let listed = HOSTS.iter().find(of).map(|&(_, provider)| provider);
     listed.or(bedrock.then_some("bedrock"))
 }
@@ -88,6 +89,10 @@ mod tests {
             ("API.X.AI:443",                           "xai"),
             ("res.openai.azure.com",                   "azure"),
             ("us-central1-aiplatform.googleapis.com",  "vertex"),
+            ("bedrock-runtime.us-east-1.amazonaws.com", "bedrock"),
+            ("bedrock-mantle.us-east-1.api.aws",       "bedrock"),
+            ("lambda.us-east-1.api.aws",               ""),
+            ("bedrock.api.aws.evil.example",           ""),
             ("notapi.x.ai.evil.example",               ""),
             ("myapi.groq.com",                         ""),
             ("evil-api.x.ai",                          ""),
