@@ -5,3 +5,4 @@ CREATE TABLE counted (
     unit TEXT NOT NULL,
     PRIMARY KEY (budget, window_start, unit)
 );
+CREATE INDEX counted_by_window ON counted (window_start);

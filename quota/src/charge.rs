@@ -22,6 +22,8 @@ pub struct Taken<'a> {
     pub amount: u64,
     /// What of it no lease covers, as far as its gateway knows.
     pub beyond: u64,
+    /// What its gateway still holds for it, if it turns out to take nothing.
+    pub held: u64,
     /// The unit that this is, if it counts once in the window.
     pub unit: Option<&'a str>,
 }
@@ -33,7 +35,8 @@ impl<'a> Taken<'a> {
         let Charge { budget, window, amount, beyond, unit } = charge;
         let key = (budget.clone(), column(*window));
         let unit = Some(unit.as_str()).filter(|unit| is_unit(unit));
-        Self { call, key, amount: *amount, beyond: *beyond, unit }
+        let held = amount.saturating_sub(*beyond);
+        Self { call, key, amount: *amount, beyond: *beyond, held, unit }
     }
 }
 
@@ -51,12 +54,12 @@ pub async fn settle(
     let units: BTreeSet<_> = units.filter(|(key, _)| lending.accounts.contains_key(key)).collect();
     let mut fresh = counted::count(tx, units).await?;
     let mut charged = Charged::default();
-    for Taken { call, key, amount, beyond, unit } in taken {
+    for Taken { call, key, amount, beyond, held, unit } in taken {
         let counts = unit.is_none_or(|unit| fresh.remove(&(key.clone(), unit.to_owned())));
         if counts {
             lending.settle(call, key, (*amount, *beyond), &mut charged);
         } else {
-            lending.spare(key, (*amount, *beyond));
+            lending.spare(key, *held);
         }
     }
     Ok(charged)

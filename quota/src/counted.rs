@@ -46,7 +46,9 @@ pub async fn count(tx: &mut Tx, units: BTreeSet<Unit>) -> Result<BTreeSet<Unit>,
 /// Returns an error if the database does.
 pub async fn among(db: &mut Connection, asked: &[Counted]) -> Result<Vec<Counted>, StoreError> {
     let mut counted = Vec::new();
-    for some in asked.chunks(BATCH).take(1) {
+    let sound = |asked: &&Counted| is_unit(&asked.unit) && !asked.budget.contains('\0');
+    let asked: Vec<_> = asked.iter().filter(sound).take(BATCH).collect();
+    for some in asked.chunks(BATCH) {
         let mut query = Statement::new("WITH asked(budget, window_start, unit) AS (");
         query.rows(some, |row, Counted { budget, window, unit }| {
             row.bind(budget).bind(column(*window)).bind(unit);

@@ -93,10 +93,10 @@ impl<'a> Lending<'a> {
     }
 
     /// Takes back what a gateway held for a unit that was counted already: it is used by nobody.
-    pub fn spare(&mut self, key: &Key, (amount, beyond): (u64, u64)) {
+    pub fn spare(&mut self, key: &Key, held: u64) {
         let Some(account) = self.accounts.get_mut(key) else { return };
         account.named |= account.lease.outstanding() > 0 || account.lease.suspense > 0;
-        account.pool.give_back(&mut account.lease, amount.saturating_sub(beyond));
+        account.pool.give_back(&mut account.lease, held);
     }
 
     /// Sets how much of a balance may be lent.

@@ -5,7 +5,11 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use tollgate::{rule::is_id, sync::Ask};
+use serde::Deserialize;
+use tollgate::{
+    rule::is_id,
+    sync::{Ask, Row},
+};
 
 use crate::{
     customers::Newcomers,
@@ -30,14 +34,18 @@ pub async fn meet(state: &State, ask: &Ask) -> Result<(), StoreError> {
     let owners = budgets.filter_map(|id| id.split_once('/')).map(|(owner, _)| owner);
     let mut strangers: BTreeSet<_> = owners.filter(is_stranger).collect();
     strangers.extend(&asked);
+    // Nobody is taken in for a call that is over, but it is booked on whoever has been.
+    let callers: Vec<_> = ask.rows.iter().filter_map(caller).collect();
+    strangers.extend(callers.iter().map(String::as_str).filter(is_stranger));
     if strangers.is_empty() {
         return Ok(());
     }
     let mut met = among(state, &strangers).await?;
     let new: Vec<_> = asked.into_iter().filter(|name| !met.contains(*name)).collect();
-    if !new.is_empty() {
+    if !new.is_empty() && count(state).await? < column(rule.at_most) {
         let mut tx = state.store.begin().await?;
-        let taken = take(&mut tx, &new, rule, state.clock.now()).await?;
+        let price = book.plans.get(&rule.plan).map_or(0, |plan| column(plan.price.nanos()));
+        let taken = take(&mut tx, &new, (rule, price), state.clock.now()).await?;
         tx.commit().await?;
         state.metrics.met(taken.len());
         met.extend(taken);
@@ -56,14 +64,29 @@ pub async fn look(state: &State) -> Result<bool, StoreError> {
     if book.newcomers.is_none() {
         return Ok(false);
     }
-    let count: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM newcomer").fetch_one(state.store.reader()).await?;
-    let known = book.customers.met().count();
-    if usize::try_from(count).is_ok_and(|count| count == known) {
+    let count = count(state).await?;
+    if state.has_seen(count) {
         return Ok(false);
     }
+    let known = book.customers.met().count();
     state.meet(all(&state.store).await?);
+    state.note_seen(count);
     Ok(state.book().customers.met().count() != known)
+}
+
+/// How many have been taken in.
+async fn count(state: &State) -> Result<i64, StoreError> {
+    sqlx::query_scalar("SELECT COUNT(*) FROM newcomer").fetch_one(state.store.reader()).await
+}
+
+/// Whose a call was.
+fn caller(row: &Row) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Whose {
+        #[serde(default)]
+        tenant: String,
+    }
+    serde_json::from_str(row.call.text()).ok().map(|Whose { tenant }| tenant)
 }
 
 /// All who have been taken in.
@@ -87,11 +110,11 @@ async fn among(state: &State, names: &BTreeSet<&str>) -> Result<BTreeSet<String>
     Ok(met)
 }
 
-/// Writes down as many of the names as there is room for.
+/// Writes down as many of the names as there is room for, and that they pay the price of their plan.
 async fn take(
     tx: &mut Tx,
     names: &[&str],
-    rule: &Newcomers,
+    (rule, price): (&Newcomers, i64),
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
     // Whoever comes second waits here, and counts those of the first.
@@ -111,6 +134,12 @@ async fn take(
         });
         insert.push(" ON CONFLICT (name) DO NOTHING");
         insert.query().execute(&mut **tx).await?;
+        let mut stand = Statement::new("INSERT INTO standing (customer, since_ms, plan, revenue) ");
+        stand.rows(some, |row, name| {
+            row.bind(*name).bind(0_i64).bind(&rule.plan).bind(price);
+        });
+        stand.push(" ON CONFLICT (customer, since_ms) DO NOTHING");
+        stand.query().execute(&mut **tx).await?;
     }
     Ok(names.iter().map(|name| (*name).to_owned()).collect())
 }

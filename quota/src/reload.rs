@@ -62,7 +62,8 @@ async fn take(state: &State, read: Result<Book, Vec<Fault>>) {
     match &read {
         Ok(book) => {
             tracing::info!(customers = book.customers.len(), "customers.yaml is in force");
-            if let Err(error) = remember(state, book).await {
+            let met: Vec<_> = state.book().customers.met().cloned().collect();
+            if let Err(error) = remember(state, &book.clone().with(met)).await {
                 tracing::error!(%error, "what customers pay could not be written down");
             }
         }

@@ -1,6 +1,9 @@
 //! What all parts of the running service share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicI64, Ordering},
+};
 
 use crate::{
     acquaintance::Acquaintances,
@@ -31,6 +34,8 @@ pub struct State {
     /// What was counted.
     pub metrics: Metrics,
     books: RwLock<Books>,
+    /// How many customers had appeared when all of them were last read.
+    seen: AtomicI64,
     prices: RwLock<Prices>,
 }
 
@@ -77,6 +82,7 @@ impl State {
             shortages: Shortages::default(),
             metrics: Metrics::default(),
             books: RwLock::new(books),
+            seen: AtomicI64::new(NEVER),
             prices: RwLock::default(),
         }
     }
@@ -109,6 +115,17 @@ impl State {
         }
     }
 
+    /// Whether all customers who have appeared were read when there were so many.
+    #[must_use]
+    pub fn has_seen(&self, count: i64) -> bool {
+        self.seen.load(Ordering::Relaxed) == count
+    }
+
+    /// Notes how many there were when all were read.
+    pub fn note_seen(&self, count: i64) {
+        self.seen.store(count, Ordering::Relaxed);
+    }
+
     /// The price book as it is.
     #[must_use]
     pub fn prices(&self) -> Prices {
@@ -129,8 +146,12 @@ impl State {
                 books.book = Arc::new(book.with(met));
                 books.generation = books.generation.saturating_add(1);
                 books.faults.clear();
+                self.note_seen(NEVER);
             }
             Err(faults) => books.faults = faults,
         }
     }
 }
+
+/// No number of customers: they have not been read.
+const NEVER: i64 = -1;

@@ -96,11 +96,14 @@ impl Turn {
             }),
             Place::Later => update(shared, &key(id, print), |old| {
                 let Some(mut marks) = Marks::read(old, window) else { return (None, false) };
-                if marks.of(print).is_some() || !success {
-                    return (None, false);
+                match marks.of(print) {
+                    _ if !success => (None, false),
+                    // Who holds it now is not who held it then, and must count it.
+                    Some(ALONE) => (marks.with(print, JOINED), false),
+                    Some(_) => (None, false),
+                    // Who held it was never sent to a provider.
+                    None => (marks.with(print, COUNTED), true),
                 }
-                // Who held it was never sent to a provider.
-                (marks.with(print, COUNTED), true)
             }),
         };
         // Where too many races are lost, it counts for this call too: the service knows better.
@@ -305,6 +308,16 @@ mod tests {
         assert_eq!(again.need(), 1);
         // Another call passed on its account: it may have succeeded.
         assert_eq!(take(&mut store, "a").need(), 0);
+        assert_eq!(again.leave(&mut store, BUDGET, false).0, 1);
+    }
+
+    #[test]
+    fn a_unit_that_succeeded_counts_though_who_holds_it_now_fails() {
+        let mut store = Store::default();
+        let (first, second) = (take(&mut store, "a"), take(&mut store, "a"));
+        first.undo(&mut store, BUDGET);
+        let again = take(&mut store, "a");
+        assert_eq!(second.leave(&mut store, BUDGET, true).0, 0);
         assert_eq!(again.leave(&mut store, BUDGET, false).0, 1);
     }
 

@@ -325,7 +325,8 @@ fn charges<'a>(book: &Book, call: &'a Call, now: Timestamp) -> Vec<Taken<'a>> {
         let amount = used.amount(rule.measure());
         let unit = (rule.unit == Unit::Units).then_some(call.unit.as_str());
         let unit = unit.filter(|unit| is_unit(unit));
-        Taken { call: &call.id, key: (id, window), amount, beyond: 0, unit }
+        // Which calls of a unit held anything, the log does not say.
+        Taken { call: &call.id, key: (id, window), amount, beyond: 0, held: 0, unit }
     });
     charges.filter(|taken| taken.amount > 0).collect()
 }

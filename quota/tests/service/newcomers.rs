@@ -84,3 +84,32 @@ fn the_file_counts_for_more_and_may_send_them_away() {
     service.rewrite(&CUSTOMERS.replace("newcomers: {plan: Free, at_most: 2}\n", ""));
     eventually("nobody is taken in any more", || plan("two").is_empty());
 }
+
+#[test]
+fn a_call_reported_to_another_replica_is_booked_on_whom_the_first_has_met() {
+    let without =
+        CUSTOMERS.replace(", budgets: [{limit: {requests: 10}, window: day, action: refuse}]", "");
+    let first = Service::start(&without, &[]);
+    let second = first.replica(&[]);
+    first.sync(&ask("g", 1, json!({"tenants": ["one"]})));
+    second.sync(&ask(
+        "g",
+        2,
+        json!({"rows": [row("c", "one", 7, json!([])), row("d", "two", 5, json!([]))]}),
+    ));
+    assert_eq!(first.number("SELECT COUNT(*) FROM ledger WHERE customer = 'one'"), 1);
+    assert_eq!(first.number("SELECT COUNT(*) FROM ledger WHERE customer = ''"), 1);
+    assert_eq!(first.number("SELECT COUNT(*) FROM newcomer"), 1, "a report takes nobody in");
+}
+
+#[test]
+fn what_they_pay_is_written_down_when_they_appear_and_when_it_changes() {
+    let service = Service::start(CUSTOMERS, &[]);
+    service.sync(&ask("g", 1, json!({"tenants": ["one"]})));
+    let stands = "SELECT COUNT(*) FROM standing WHERE customer = 'one' AND plan = 'Free'";
+    assert_eq!(service.number(stands), 1);
+    service.rewrite(&CUSTOMERS.replace("price: 0", "price: 10"));
+    eventually("the new price is written down", || service.number(stands) == 2);
+    let old = "SELECT revenue FROM standing WHERE customer = 'one' AND since_ms = 0";
+    assert_eq!(service.number(old), 0, "what was before stays");
+}

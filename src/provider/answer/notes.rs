@@ -259,7 +259,6 @@ impl Notes {
     }
 }
 
-/// Keeps the first text that is not empty: Azure opens its streams with an empty model.
 /// Whether an object has nothing in it, or nothing but `null`.
 fn is_hollow(raw: &[u8]) -> bool {
     let mut bytes = raw.iter().filter(|byte| !byte.is_ascii_whitespace());
@@ -274,6 +273,7 @@ fn is_hollow(raw: &[u8]) -> bool {
     })
 }
 
+/// Keeps the first text that is not empty: Azure opens its streams with an empty model.
 fn keep_text(slot: &mut Option<String>, raw: &[u8]) {
     if slot.is_none() {
         *slot = text(raw);
