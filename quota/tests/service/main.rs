@@ -6,6 +6,7 @@
 mod allowances;
 mod documents;
 mod faults;
+mod migrations;
 mod newcomers;
 mod postgres;
 mod prices;
