@@ -226,13 +226,20 @@ impl Book {
     /// one is found that is refused by itself: that one is given up, and counted. What it wished for
     /// is wished for again by whoever needs it.
     pub fn on_refusal(&mut self, from: &Sender, now_ms: u64) {
+        let mut searches = false;
         if let Some(ask) = self.open.take() {
+            searches = ask.rows.len() > 1;
             if !ask.rows.is_empty() {
                 self.returns.extend(ask.returns);
             }
             self.outbox.on_refusal(ask.rows);
         }
-        self.on_failure(from, now_ms);
+        // The search ends after a dozen halves: leases shall not wait for it as for a failure.
+        if searches {
+            self.sent = false;
+        } else {
+            self.on_failure(from, now_ms);
+        }
     }
 
     /// Adds loans to their leases, for which others were too fast before.

@@ -508,6 +508,7 @@ fn rows_that_are_refused_go_in_parts_until_the_one_that_cannot_be_taken_is_found
     while let Some(ask) = desk.book.next(&mut desk.tenants, &sender(1), tick(now_ms)) {
         if ask.rows.contains(&row(17)) {
             desk.book.on_refusal(&sender(1), now_ms);
+            assert_eq!(desk.book.is_away(now_ms), ask.rows.len() == 1, "leases do not wait for it");
         } else {
             heard.extend(ask.rows);
             let answer = Answer { seq: ask.seq, ..Answer::default() };
