@@ -31,16 +31,7 @@ enum Place {
 impl Turn {
     /// Joins the calls for a unit of a budget in a window, if there are any.
     pub(super) fn look(shared: &mut impl Shared, id: &str, window: u64, unit: &str) -> Self {
-        let print = print(unit);
-        let place = update(shared, &key(id, print), |old| {
-            let Some(mut marks) = Marks::read(old, window) else { return (None, Place::New) };
-            match marks.of(print) {
-                None => (None, Place::New),
-                Some(ALONE) => (marks.with(print, JOINED), Place::Later),
-                Some(_) => (None, Place::Later),
-            }
-        });
-        Self { unit: unit.to_owned(), place: place.unwrap_or(Place::New) }
+        Self { unit: unit.to_owned(), place: join(shared, (id, window), unit, false) }
     }
 
     /// Lets others come on its account, once it holds the unit. Returns whether another call was
@@ -49,18 +40,7 @@ impl Turn {
         if self.place != Place::New {
             return false;
         }
-        let print = print(&self.unit);
-        let place = update(shared, &key(id, print), |old| {
-            let Some(mut marks) = Marks::read(old, window) else { return (None, Place::New) };
-            match marks.of(print) {
-                Some(ALONE) => (marks.with(print, JOINED), Place::Later),
-                Some(_) => (None, Place::Later),
-                // Without room to remember it, each call holds one, and the service tells.
-                None if marks.is_full() => (None, Place::New),
-                None => (marks.with(print, ALONE), Place::First),
-            }
-        });
-        self.place = place.unwrap_or(Place::New);
+        self.place = join(shared, (id, window), &self.unit, true);
         self.place == Place::Later
     }
 
@@ -122,6 +102,22 @@ impl Turn {
             _ => (None, ()),
         });
     }
+}
+
+/// The place among the calls for a unit; where there are none, it `leads` them, or stays by itself.
+fn join(shared: &mut impl Shared, (id, window): (&str, u64), unit: &str, leads: bool) -> Place {
+    let print = print(unit);
+    let place = update(shared, &key(id, print), |old| {
+        let Some(mut marks) = Marks::read(old, window) else { return (None, Place::New) };
+        match marks.of(print) {
+            Some(ALONE) => (marks.with(print, JOINED), Place::Later),
+            Some(_) => (None, Place::Later),
+            // Without room to remember it, each call holds one, and the service tells.
+            None if leads && !marks.is_full() => (marks.with(print, ALONE), Place::First),
+            None => (None, Place::New),
+        }
+    });
+    place.unwrap_or(Place::New)
 }
 
 /// Notes a unit that the service has counted.

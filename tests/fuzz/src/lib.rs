@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
+use tollgate::provider::{Answer, Api, Evidence, Places};
 
 /// An input: one byte of choices, two that say how the rest is cut, and the rest.
 pub struct Input<'a> {
@@ -26,6 +27,26 @@ impl<'a> Input<'a> {
         let (head, tail) = bytes.split_at(self.first.min(bytes.len()));
         [head].into_iter().chain(tail.chunks(self.size))
     }
+}
+
+/// What an answer says, the same whole and in pieces.
+pub fn read(input: &Input<'_>, api: Api, body: &[u8]) -> Evidence {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let places = Places::default();
+        let mut answer = Answer::new(&places, api, "");
+        pieces.for_each(|piece| answer.feed(piece));
+        answer.finish(api.owner(), true)
+    };
+    let whole = read(&mut [body].into_iter());
+    assert_eq!(read(&mut input.pieces(body)), whole);
+    assert_eq!(read(&mut body.chunks(1)), whole);
+    whole
+}
+
+/// The tokens of prompt and answer, where the answer tells them.
+pub fn totals(said: &Evidence) -> Option<(u64, u64)> {
+    let usage = &said.reported.as_ref()?.usage;
+    Some((usage.input_tokens(), usage.output_tokens()))
 }
 
 /// The lines of `body` that are JSON objects of which every reader thinks the same.

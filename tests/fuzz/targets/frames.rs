@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate::provider::{Answer, Api, Evidence, Places};
-use tollgate_fuzz::{Input, counts, documents};
+use tollgate::provider::Api;
+use tollgate_fuzz::{Input, counts, documents, read, totals};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else { return };
@@ -25,8 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
     let usages = documents.iter().filter_map(|(_, tree)| tree.at(&["usage"]));
     let names = ["inputTokens", "outputTokens"];
     if let Some(expected) = counts(usages, names).filter(|_| !wrapped) {
-        let usage = said.reported.as_ref().map(|known| &known.usage);
-        assert_eq!(usage.map(|usage| (usage.input_tokens(), usage.output_tokens())), expected);
+        assert_eq!(totals(&said), expected);
     }
     let metrics = documents.iter().filter_map(|(_, tree)| tree.at(&[METRICS]));
     let rest =
@@ -38,8 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
         && rest.iter().chain(&llama).all(is_bare)
         && let Some(expected) = counts(metrics, ["inputTokenCount", "outputTokenCount"])
     {
-        let usage = said.reported.as_ref().map(|known| &known.usage);
-        assert_eq!(usage.map(|usage| (usage.input_tokens(), usage.output_tokens())), expected);
+        assert_eq!(totals(&said), expected);
     }
 
     // An exception is no answer, and what is no sound frame ends the reading.
@@ -52,20 +50,6 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 const METRICS: &str = "amazon-bedrock-invocationMetrics";
-
-/// What an answer says, whole and in pieces.
-fn read(input: &Input<'_>, api: Api, body: &[u8]) -> Evidence {
-    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-        let places = Places::default();
-        let mut answer = Answer::new(&places, api, "");
-        pieces.for_each(|piece| answer.feed(piece));
-        answer.finish(api.owner(), true)
-    };
-    let whole = read(&mut [body].into_iter());
-    assert_eq!(read(&mut input.pieces(body)), whole);
-    assert_eq!(read(&mut body.chunks(1)), whole);
-    whole
-}
 
 fn frame(kind: &str, payload: &[u8]) -> Vec<u8> {
     let mut headers = Vec::new();

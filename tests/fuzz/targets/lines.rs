@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tollgate::provider::{Answer, Api, Evidence, Places};
-use tollgate_fuzz::{Input, Tree, counts, documents};
+use tollgate::provider::Api;
+use tollgate_fuzz::{Input, Tree, counts, documents, read, totals};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else { return };
@@ -33,25 +33,6 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(totals(&said), expected);
     }
 });
-
-/// What an answer says, whole and in pieces.
-fn read(input: &Input<'_>, api: Api, body: &[u8]) -> Evidence {
-    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
-        let places = Places::default();
-        let mut answer = Answer::new(&places, api, "");
-        pieces.for_each(|piece| answer.feed(piece));
-        answer.finish(api.owner(), true)
-    };
-    let whole = read(&mut [body].into_iter());
-    assert_eq!(read(&mut input.pieces(body)), whole);
-    assert_eq!(read(&mut body.chunks(1)), whole);
-    whole
-}
-
-fn totals(said: &Evidence) -> Option<(u64, u64)> {
-    let usage = &said.reported.as_ref()?.usage;
-    Some((usage.input_tokens(), usage.output_tokens()))
-}
 
 /// The last of each count, where all of them are plain and none is said to come from a cache.
 fn lasts(documents: &[(&[u8], Tree)], names: [&str; 2]) -> Option<Option<(u64, u64)>> {
