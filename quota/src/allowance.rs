@@ -17,6 +17,7 @@ use tollgate::{
 use crate::{
     customers::{Book, Extra, Found, Owner},
     lending::{Key, Lending},
+    statement::Statement,
     store::{Connection, StoreError, Tx, amount},
 };
 
@@ -94,21 +95,48 @@ pub fn lock_of(id: &str, rule: &Rule, zone: &TimeZone, now: Timestamp) -> Option
     Some((id.to_owned(), window))
 }
 
-/// What counts beside the window of `now`, of the balances as they are in the database.
+/// A budget at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// Its id; that of a part, if it is divided.
+    pub id: &'a str,
+    /// Whose it is.
+    pub owner: Owner<'a>,
+    /// What it says.
+    pub rule: &'a Rule,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What counts beside the windows of these moments, in their order, of the balances as they are in
+/// the database.
 ///
 /// # Errors
 ///
 /// Returns an error if the database does.
 pub async fn before(
     db: &mut Connection,
-    (id, owner, rule): (&str, Owner<'_>, &Rule),
     zone: &TimeZone,
-    now: Timestamp,
-) -> Result<Before, StoreError> {
-    let Some(windows) = beside(rule, zone, now) else { return Ok(Before::default()) };
-    let window = window_of(rule.cycle, zone, now);
-    let sums = stored(db, &(id.to_owned(), window.id()), windows).await?;
-    Ok(of(sums, (owner, rule), zone, &window))
+    moments: &[Moment<'_>],
+) -> Result<Vec<Before>, StoreError> {
+    let key = |moment: &Moment<'_>| {
+        (moment.id.to_owned(), window_of(moment.rule.cycle, zone, moment.at).id())
+    };
+    let beside = moments
+        .iter()
+        .filter_map(|moment| Some((key(moment), beside(moment.rule, zone, moment.at)?)));
+    let beside: BTreeMap<_, _> = beside.collect();
+    let stored = stored(db, &beside).await?;
+    let before = moments.iter().map(|moment| {
+        let key = key(moment);
+        if !beside.contains_key(&key) {
+            return Before::default();
+        }
+        let window = window_of(moment.rule.cycle, zone, moment.at);
+        let sums = stored.get(&key).copied().unwrap_or_default();
+        of(sums, (moment.owner, moment.rule), zone, &window)
+    });
+    Ok(before.collect())
 }
 
 /// What follows from what was `settled` and `taken` beside a window.
@@ -149,39 +177,58 @@ pub async fn apply(
     now: Timestamp,
 ) -> Result<BTreeMap<Key, u64>, StoreError> {
     let zone = &book.business.zone;
-    let mut used_before = BTreeMap::new();
     let keys: Vec<Key> = lending.accounts.keys().cloned().collect();
-    for key in keys {
-        let Some(Found { owner, rule, .. }) = book.budget(&key.0, now) else { continue };
+    let present = keys.iter().filter_map(|key| {
+        let Found { owner, rule, .. } = book.budget(&key.0, now)?;
         let window = window_of(rule.cycle, zone, now);
-        if window.id() != key.1 {
-            continue;
-        }
+        (window.id() == key.1).then_some((key, (owner, rule, window)))
+    });
+    let present: Vec<_> = present.collect();
+    let beside = present
+        .iter()
+        .filter_map(|(key, (_, rule, _))| Some(((*key).clone(), beside(rule, zone, now)?)));
+    let beside: BTreeMap<_, _> = beside.collect();
+    let stored = stored(tx, &beside).await?;
+    let mut used_before = BTreeMap::new();
+    for (key, (owner, rule, window)) in present {
         let mut before = Before::default();
-        if let Some(windows) = beside(rule, zone, now) {
-            let stored = stored(tx, &key, windows.clone()).await?;
-            before = of(lending.changed(&key, windows, stored), (owner, rule), zone, &window);
+        if let Some(windows) = beside.get(key) {
+            let stored = stored.get(key).copied().unwrap_or_default();
+            let sums = lending.changed(key, windows.clone(), stored);
+            before = of(sums, (owner, rule), zone, &window);
             used_before.insert(key.clone(), before.settled);
         }
-        lending.allow(&key, limit(base(owner, rule, zone, now), before));
+        lending.allow(key, limit(base(owner, rule, zone, now), before));
     }
     Ok(used_before)
 }
 
-/// What the database has settled and taken of a budget in these windows, without the one of the key.
+/// What the database has settled and taken of budgets in these windows, without the ones of the keys;
+/// where there is anything.
 async fn stored(
     db: &mut Connection,
-    (id, own): &Key,
-    windows: Range<i64>,
-) -> Result<(u64, u64), StoreError> {
-    let sums = sqlx::query(
-        "SELECT CAST(COALESCE(SUM(settled), 0) AS BIGINT), \
-         CAST(COALESCE(SUM(settled + on_loan + suspense), 0) AS BIGINT) FROM balance \
-         WHERE budget = $1 AND window_start >= $2 AND window_start < $3 AND window_start <> $4",
-    );
-    let sums = sums.bind(id).bind(windows.start).bind(windows.end).bind(own);
-    let sums = sums.fetch_one(&mut *db).await?;
-    Ok((amount(sums.try_get(0)?), amount(sums.try_get(1)?)))
+    beside: &BTreeMap<Key, Range<i64>>,
+) -> Result<BTreeMap<Key, (u64, u64)>, StoreError> {
+    let mut sums = BTreeMap::new();
+    let beside: Vec<_> = beside.iter().collect();
+    for some in beside.chunks(BATCH) {
+        let mut query = Statement::new("WITH asked(budget, own, since, until) AS (");
+        query.rows(some, |row, ((budget, own), windows)| {
+            row.bind(budget).bind(own).bind(windows.start).bind(windows.end);
+        });
+        query.push(
+            ") SELECT asked.budget, asked.own, CAST(SUM(b.settled) AS BIGINT), \
+             CAST(SUM(b.settled + b.on_loan + b.suspense) AS BIGINT) \
+             FROM asked CROSS JOIN balance AS b WHERE b.budget = asked.budget \
+             AND b.window_start >= asked.since AND b.window_start < asked.until \
+             AND b.window_start <> asked.own GROUP BY asked.budget, asked.own",
+        );
+        for row in query.query().fetch_all(&mut *db).await? {
+            let sum = (amount(row.try_get(2)?), amount(row.try_get(3)?));
+            sums.insert((row.try_get(0)?, row.try_get(1)?), sum);
+        }
+    }
+    Ok(sums)
 }
 
 fn preceding(cycle: Cycle, zone: &TimeZone, window: &Window) -> Window {
@@ -196,6 +243,9 @@ fn last_second_before(window: &Window) -> Timestamp {
 fn second_before(second: i64) -> Timestamp {
     Timestamp::from_second(second.saturating_sub(1)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
+
+/// Rows of one statement: with four columns, far below the 32,766 parameters that SQLite takes.
+const BATCH: usize = 500;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use tollgate::calendar::{hour_of, timestamp};
 use crate::{
     call::Call,
     customers::Book,
-    lending,
+    lending, monthly,
     statement::Statement,
     store::{StoreError, Tx, column},
 };
@@ -58,8 +58,8 @@ struct Totals {
 pub struct Booked {
     /// The ids of the calls that were not yet in the ledger.
     pub fresh: BTreeSet<String>,
-    /// Nano-dollars by customer.
-    pub spent: BTreeMap<String, u64>,
+    /// What the months that were booked in have come to.
+    pub spent: monthly::Costs,
 }
 
 /// Books the calls that are not yet in the ledger.
@@ -80,12 +80,15 @@ pub async fn book(
     for some in entries.chunks(BATCH) {
         append(tx, report, some, &mut booked.fresh).await?;
     }
+    let zone = &report.book.business.zone;
     let mut hours: BTreeMap<Key<'_>, Totals> = BTreeMap::new();
+    let mut spent = monthly::Costs::new();
     for entry in entries.iter().filter(|entry| booked.fresh.contains(&entry.call.id)) {
-        let hour = hour_of(&report.book.business.zone, entry.began_ms);
+        let hour = hour_of(zone, entry.began_ms);
         hours.entry(entry.key(hour)).or_default().add(entry.call);
         if let Some(cost) = entry.call.cost.filter(|_| !entry.customer.is_empty()) {
-            let spent = booked.spent.entry(entry.customer.to_owned()).or_default();
+            let month = monthly::month_of(zone, entry.began_ms);
+            let spent = spent.entry((entry.customer.to_owned(), month)).or_default();
             *spent = spent.saturating_add(cost);
         }
     }
@@ -93,6 +96,7 @@ pub async fn book(
     for some in hours.chunks(BATCH) {
         total(tx, some).await?;
     }
+    booked.spent = monthly::add(tx, zone, &spent).await?;
     Ok(booked)
 }
 

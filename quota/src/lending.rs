@@ -14,6 +14,7 @@ use tollgate::lease::{Lease, Pool};
 use crate::{
     alert,
     ledger::Charged,
+    monthly,
     statement::Statement,
     store::{Connection, Record, StoreError, Tx, amount, column},
 };
@@ -126,9 +127,9 @@ impl<'a> Lending<'a> {
         })
     }
 
-    /// What has been settled so far: the balances, and the customers who have `spent`.
+    /// What has been settled so far: the balances, and the months in which customers have `spent`.
     #[must_use]
-    pub fn settled(&self, spent: BTreeMap<String, u64>) -> alert::Settled {
+    pub fn settled(&self, spent: monthly::Costs) -> alert::Settled {
         let changed = self.accounts.iter();
         let changed = changed.filter(|(_, account)| account.pool.settled > account.was.settled);
         let balances = changed.map(|((budget, window), account)| alert::Balance {
@@ -137,7 +138,7 @@ impl<'a> Lending<'a> {
             used: account.pool.settled,
             fresh: account.pool.settled.saturating_sub(account.was.settled),
         });
-        alert::Settled { customers: spent.into_keys().collect(), balances: balances.collect() }
+        alert::Settled { spent, balances: balances.collect() }
     }
 
     /// Writes back what has changed.

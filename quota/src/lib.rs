@@ -17,6 +17,7 @@ pub mod customers;
 pub mod ledger;
 pub mod lending;
 pub mod metrics;
+pub mod monthly;
 pub mod newcomers;
 pub mod page;
 pub mod prices;

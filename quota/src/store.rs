@@ -280,6 +280,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002.sql"),
     include_str!("../migrations/0003.sql"),
     include_str!("../migrations/0004.sql"),
+    include_str!("../migrations/0005.sql"),
 ];
 /// How long to wait for a connection, or for the one who writes.
 const BUSY: Duration = Duration::from_secs(5);

@@ -1,5 +1,7 @@
 //! A customer as a gateway needs to know it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use tollgate::{
     calendar::window_of,
@@ -8,7 +10,7 @@ use tollgate::{
 };
 
 use crate::{
-    allowance,
+    allowance::{self, Moment},
     customers::{Book, Customer, Found, Owner},
     lending,
     store::{Connection, StoreError, column},
@@ -41,10 +43,16 @@ pub async fn of(
     for budget in tenants.iter_mut().flat_map(|tenant| &mut tenant.budgets) {
         budget.used = settled.get(&key(budget)).copied().unwrap_or(0);
     }
-    let zone = &book.business.zone;
+    let ids: Vec<_> = tenants.iter().flat_map(|t| &t.budgets).map(|b| b.id.clone()).collect();
+    let moments = ids.iter().filter_map(|id| {
+        let Found { owner, rule, .. } = book.budget(id, now)?;
+        Some(Moment { id, owner, rule, at: now })
+    });
+    let moments: Vec<_> = moments.collect();
+    let before = allowance::before(db, &book.business.zone, &moments).await?;
+    let before: BTreeMap<_, _> = moments.iter().map(|moment| moment.id).zip(before).collect();
     for budget in tenants.iter_mut().flat_map(|tenant| &mut tenant.budgets) {
-        let Some(Found { owner, rule, .. }) = book.budget(&budget.id, now) else { continue };
-        let before = allowance::before(db, (&budget.id, owner, rule), zone, now).await?;
+        let Some(before) = before.get(budget.id.as_str()) else { continue };
         budget.limit = budget.limit.saturating_add(before.carried);
         budget.used = budget.used.saturating_add(before.settled);
     }

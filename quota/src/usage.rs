@@ -13,7 +13,8 @@ use serde::Serialize;
 use tollgate::{calendar::window_of, rule::Rule, sync::Unit};
 
 use crate::{
-    allowance, auth,
+    allowance::{self, Moment},
+    auth,
     customers::{Book, Customer, Owner},
     lending,
     state::Shared,
@@ -109,10 +110,13 @@ async fn seen(state: &Shared, book: &Book, customer: &Customer) -> Result<Seen, 
     let keys = rules.iter().map(|(_, _, key, _)| key.clone()).collect();
     let mut db = state.store.reader().acquire().await?;
     let settled = lending::settled(&mut db, keys).await?;
+    let zone = &book.business.zone;
+    let moments = rules.iter();
+    let moments =
+        moments.map(|(owner, rule, key, _)| Moment { id: &key.0, owner: *owner, rule, at: now });
+    let before = allowance::before(&mut db, zone, &moments.collect::<Vec<_>>()).await?;
     let mut budgets = Vec::new();
-    for (owner, rule, key, resets_at) in rules {
-        let zone = &book.business.zone;
-        let before = allowance::before(&mut db, (&key.0, owner, rule), zone, now).await?;
+    for ((owner, rule, key, resets_at), before) in rules.into_iter().zip(before) {
         let most = allowance::base(owner, rule, zone, now).saturating_add(before.carried);
         let used = settled.get(&key).copied().unwrap_or(0).saturating_add(before.settled);
         let own = plan.map_or("", |plan| &plan.unit_name);

@@ -1,30 +1,28 @@
 //! What a settlement gives rise to.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use sqlx::Row as _;
 use tollgate::calendar::{Cycle, window_of};
-use tollgate::rule::Rule;
 use tollgate::sync::{Measure, Unit};
 
 use super::channel;
 use super::message::{self, Budget, Customer};
 use super::outbox::{self, Reached};
-use crate::allowance;
+use crate::allowance::{self, Before, Moment};
 use crate::customers::{self, Book, Found, Owner, Pool};
 use crate::lending;
+use crate::monthly;
 use crate::report::account;
 use crate::report::calendar::Days;
 use crate::report::text::{grouped, price, usd};
-use crate::statement::Statement;
-use crate::store::{Connection, Kind, StoreError, column};
+use crate::store::{Connection, StoreError, column};
 
 /// What a transaction has booked.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
-    /// The ids of the customers that calls were booked for.
-    pub customers: BTreeSet<String>,
+    /// What the months of customers that calls were booked in have come to.
+    pub spent: monthly::Costs,
     /// The balances that changed, those of a budget next to each other.
     pub balances: Vec<Balance>,
 }
@@ -53,63 +51,66 @@ pub async fn raise(
     now: Timestamp,
     settled: &Settled,
 ) -> Result<(), StoreError> {
-    for windows in settled.balances.chunk_by(|one, next| one.budget == next.budget) {
-        let Some(id) = windows.first().map(|balance| &balance.budget) else { continue };
-        let Some(Found { rule, .. }) = book.budget(id, now) else { continue };
-        if matches!(rule.cycle, Cycle::Rolling { .. }) {
-            let balance = present(db, book, now, rule, windows).await?;
-            budget(db, book, now, rule.cycle, &balance).await?;
-            continue;
-        }
-        for balance in windows {
-            budget(db, book, now, rule.cycle, balance).await?;
-        }
+    let zone = &book.business.zone;
+    let balances = present(db, book, now, &settled.balances).await?;
+    // What ends after its window is measured by what was allowed in that.
+    let found = balances.iter().filter_map(|balance| {
+        let cycle = book.budget(&balance.budget, now)?.rule.cycle;
+        let at = allowance::moment(cycle, zone, column(balance.window_start), now);
+        let Found { owner, rule, part } = book.budget(&balance.budget, at)?;
+        Some((balance, Moment { id: &balance.budget, owner, rule, at }, part))
+    });
+    let found: Vec<_> = found.collect();
+    let moments: Vec<_> = found.iter().map(|(_, moment, _)| *moment).collect();
+    let before = allowance::before(db, zone, &moments).await?;
+    for ((balance, moment, part), before) in found.into_iter().zip(before) {
+        budget(db, book, now, balance, (moment, part), before).await?;
     }
-    for id in &settled.customers {
-        if let Some(customer) = book.customers.get(id) {
-            margin(db, book, now, customer).await?;
-        }
-    }
-    Ok(())
+    margins(db, book, now, &settled.spent).await
 }
 
-/// The present step of a budget that rolls along, with what is fresh in any of the `steps` that count
-/// beside it, which the database does not have yet.
+/// The balances, but of a budget that rolls along only that of its present step, with what is fresh in
+/// any step that counts beside it, which the database does not have yet.
 async fn present(
     db: &mut Connection,
     book: &Book,
     now: Timestamp,
-    rule: &Rule,
-    steps: &[Balance],
-) -> Result<Balance, StoreError> {
+    changed: &[Balance],
+) -> Result<Vec<Balance>, StoreError> {
     let zone = &book.business.zone;
-    let since = allowance::since(rule, zone, now).unwrap_or(0);
-    let counts = steps.iter().filter(|step| column(step.window_start) >= since);
-    let fresh = counts.fold(0, |sum: u64, step| sum.saturating_add(step.fresh));
-    let budget = steps.first().map(|step| step.budget.clone()).unwrap_or_default();
-    let key = (budget, window_of(rule.cycle, zone, now).id());
-    let settled = lending::settled(db, [key.clone()].into()).await?;
-    let used = settled.get(&key).copied().unwrap_or(0).saturating_add(fresh);
-    let window_start = u64::try_from(key.1).unwrap_or(0);
-    Ok(Balance { budget: key.0, window_start, used, fresh })
+    let (mut balances, mut rolling) = (Vec::new(), BTreeMap::new());
+    for steps in changed.chunk_by(|one, next| one.budget == next.budget) {
+        let Some(id) = steps.first().map(|balance| &balance.budget) else { continue };
+        let Some(Found { rule, .. }) = book.budget(id, now) else { continue };
+        if !matches!(rule.cycle, Cycle::Rolling { .. }) {
+            balances.extend_from_slice(steps);
+            continue;
+        }
+        let since = allowance::since(rule, zone, now).unwrap_or(0);
+        let counts = steps.iter().filter(|step| column(step.window_start) >= since);
+        let fresh = counts.fold(0, |sum: u64, step| sum.saturating_add(step.fresh));
+        rolling.insert((id.clone(), window_of(rule.cycle, zone, now).id()), fresh);
+    }
+    let settled = lending::settled(db, rolling.keys().cloned().collect()).await?;
+    balances.extend(rolling.into_iter().map(|(key, fresh)| {
+        let used = settled.get(&key).copied().unwrap_or(0).saturating_add(fresh);
+        let window_start = u64::try_from(key.1).unwrap_or(0);
+        Balance { budget: key.0, window_start, used, fresh }
+    }));
+    Ok(balances)
 }
 
-/// What ends after its window is measured by what was allowed in that.
 async fn budget(
     db: &mut Connection,
     book: &Book,
     now: Timestamp,
-    cycle: Cycle,
     balance: &Balance,
+    (Moment { owner, rule, at, .. }, part): (Moment<'_>, &str),
+    before: Before,
 ) -> Result<(), StoreError> {
     let zone = &book.business.zone;
-    let at = allowance::moment(cycle, zone, column(balance.window_start), now);
-    let Some(Found { owner, rule, part }) = book.budget(&balance.budget, at) else {
-        return Ok(());
-    };
     let plan = owner.customer().and_then(|customer| book.plan_of(customer, at));
     let unit_name = plan.map_or("", |plan| &plan.unit_name);
-    let before = allowance::before(db, (&balance.budget, owner, rule), zone, at).await?;
     let most = allowance::base(owner, rule, zone, at).saturating_add(before.carried);
     // What rolls along is told of once in its whole length.
     let length = u64::try_from(rule.cycle.reach()).unwrap_or(0);
@@ -147,43 +148,40 @@ async fn budget(
     outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
 }
 
-/// A customer without revenue is no news: the page shows it, at −100 %, from its first call on.
-async fn margin(
+/// What this month has come to, beside what the customers pay. A customer without revenue is no news:
+/// the page shows it, at −100 %, from its first call on.
+async fn margins(
     db: &mut Connection,
     book: &Book,
     now: Timestamp,
-    customer: &customers::Customer,
+    spent: &monthly::Costs,
 ) -> Result<(), StoreError> {
-    let zone = &book.business.zone;
-    let window = window_of(Cycle::Month { day: 1 }, zone, now);
-    let month = Days::month_of(window.start.date());
-    let account = account::account(db, book, customer, now).await?;
-    let limit = u64::try_from(account.prices.revenue(month)).unwrap_or(0);
-    if limit == 0 || book.alerts.margin == 0 {
+    if book.alerts.margin == 0 {
         return Ok(());
     }
-    // Of two that book calls of one customer at once, the later one is to see the sum of both.
-    let mut alone = Statement::new("SELECT 1 FROM standing WHERE customer = ");
-    alone.bind(&customer.id).push(" ORDER BY since_ms").push(Kind::of(db).locking(false));
-    alone.query().fetch_all(&mut *db).await?;
-    let cost = sqlx::query(
-        "SELECT CAST(COALESCE(SUM(cost), 0) AS BIGINT) AS cost FROM hourly
-         WHERE customer = $1 AND hour >= $2",
-    );
-    let cost = cost.bind(&customer.id).bind(window.id()).fetch_one(&mut *db).await?;
-    let used = u64::try_from(cost.try_get::<i64, _>("cost")?).unwrap_or(0);
-    let reached = Reached {
-        customer: named(book, customer, now),
-        budget: None,
-        window_start: u64::try_from(window.id()).unwrap_or(0),
-        thresholds: &[book.alerts.margin],
-        used,
-        limit,
-    };
-    let (cost, revenue) = (usd(used.into()), price(limit.into()));
-    let text = |percent| message::margin_text(&customer.name, percent, &cost, &revenue);
-    let channels = channel::set_up(&book.alerts);
-    outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
+    let window = window_of(Cycle::Month { day: 1 }, &book.business.zone, now);
+    let month = Days::month_of(window.start.date());
+    let present = spent.iter().filter(|((_, month), _)| *month == window.id());
+    let present = present.filter_map(|((id, _), cost)| Some((book.customers.get(id)?, *cost)));
+    let present: Vec<_> = present.collect();
+    let customers: Vec<_> = present.iter().map(|(customer, _)| *customer).collect();
+    let accounts = account::of(db, book, &customers, now).await?;
+    for ((customer, used), account) in present.into_iter().zip(accounts) {
+        let limit = u64::try_from(account.prices.revenue(month)).unwrap_or(0);
+        let reached = Reached {
+            customer: named(book, customer, now),
+            budget: None,
+            window_start: u64::try_from(window.id()).unwrap_or(0),
+            thresholds: &[book.alerts.margin],
+            used,
+            limit,
+        };
+        let (cost, revenue) = (usd(used.into()), price(limit.into()));
+        let text = |percent| message::margin_text(&customer.name, percent, &cost, &revenue);
+        let channels = channel::set_up(&book.alerts);
+        outbox::put(db, &reached, &channels, now.as_millisecond(), text).await?;
+    }
+    Ok(())
 }
 
 fn named(book: &Book, customer: &customers::Customer, now: Timestamp) -> Customer {

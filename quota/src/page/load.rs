@@ -1,6 +1,6 @@
 //! Reads what the page shows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
 use sqlx::Row as _;
@@ -10,14 +10,14 @@ use tollgate::sync::Measure;
 use super::chart::{self, Chart};
 use super::view::{self, Alert, Blend, Budget, Config, Delivery, Now, Page, Row, Split};
 use crate::alert::{amount, called, channels, outbox};
-use crate::allowance;
+use crate::allowance::{self, Moment};
 use crate::customers::{Book, Found};
 use crate::report::account::{self, Account, Outcome};
 use crate::report::calendar::{Days, Stretch, months_up_to};
 use crate::report::costs::{self, Line, Name, Question};
 use crate::report::{margin, outcomes, text};
 use crate::state::{Books, State};
-use crate::store::StoreError;
+use crate::store::{self, Connection, StoreError};
 use crate::usage::hold;
 
 /// The page as it is now.
@@ -176,36 +176,34 @@ fn config(books: &Books) -> Config {
 /// The budgets of which most is used in their current window, the fullest first.
 async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> {
     let now = state.clock.now();
-    let mut rows = Vec::new();
-    for start in current(book, now) {
-        let open =
-            "SELECT budget, window_start, settled, overrun FROM balance WHERE window_start = $1";
-        rows.extend(sqlx::query(open).bind(start).fetch_all(state.store.reader()).await?);
-    }
+    let zone = &book.business.zone;
     let mut db = state.store.reader().acquire().await?;
+    let uses = uses(&mut db, book, now).await?;
+    let found = uses.iter().filter_map(|used| {
+        let Found { owner, rule, part } = book.budget(&used.budget, now)?;
+        let is_its = rule.cycle == used.cycle;
+        is_its.then(|| (used, Moment { id: &used.budget, owner, rule, at: now }, part))
+    });
+    let found: Vec<_> = found.collect();
+    let rolls_over = found.iter().filter(|(_, moment, _)| moment.rule.roll_over > 0);
+    let moments: Vec<_> = rolls_over.map(|(_, moment, _)| *moment).collect();
+    let before = allowance::before(&mut db, zone, &moments).await?;
+    let carried = moments.iter().map(|moment| moment.id).zip(before);
+    let carried: BTreeMap<_, _> = carried.map(|(id, before)| (id, before.carried)).collect();
     let mut near = Vec::new();
-    for row in rows {
-        let (id, start): (String, i64) = (row.try_get("budget")?, row.try_get("window_start")?);
-        let Some(Found { owner, rule, part }) = book.budget(&id, now) else { continue };
-        let zone = &book.business.zone;
-        if window_of(rule.cycle, zone, now).id() != start {
-            continue;
-        }
-        let before = allowance::before(&mut db, (&id, owner, rule), zone, now).await?;
-        let most = allowance::base(owner, rule, zone, now).saturating_add(before.carried);
-        let used = u64::try_from(row.try_get::<i64, _>("settled")?).unwrap_or(0);
-        let used = used.saturating_add(before.settled);
-        let points = margin::share(used.into(), most.into()).unwrap_or(0);
+    for (Use { budget: id, used, overrun, .. }, Moment { owner, rule, .. }, part) in found {
+        let carried = carried.get(id.as_str()).copied().unwrap_or(0);
+        let most = allowance::base(owner, rule, zone, now).saturating_add(carried);
+        let points = margin::share((*used).into(), most.into()).unwrap_or(0);
         if points >= NEAR {
             let plan = owner.customer().and_then(|customer| book.plan_of(customer, now));
             let unit = plan.map_or("", |plan| &plan.unit_name);
             let part = if part.is_empty() { String::new() } else { format!(" · {part}") };
             let feature = rule.feature.as_deref().map(|feature| format!(" · {feature}"));
             let shadow = if rule.shadow { " · only recorded" } else { "" };
-            let over = u64::try_from(row.try_get::<i64, _>("overrun")?).unwrap_or(0);
-            let over = match over {
+            let over = match overrun {
                 0 => String::new(),
-                over => format!(", overrun {}", amount(rule.measure(), over, unit)),
+                over => format!(", overrun {}", amount(rule.measure(), *over, unit)),
             };
             let budget = Budget {
                 customer: owner.name().to_owned(),
@@ -216,7 +214,7 @@ async fn budgets(state: &State, book: &Book) -> Result<Vec<Budget>, StoreError> 
                     hold(rule)
                 ),
                 percent: text::percent(points.checked_div(100).unwrap_or(0)),
-                used: figure(rule.measure(), used),
+                used: figure(rule.measure(), *used),
                 limit: amount(rule.measure(), most, unit),
                 per_mille: points.checked_div(10).unwrap_or(0).min(1_000),
                 full: points >= 10_000,
@@ -243,16 +241,45 @@ fn stretch(cycle: Cycle) -> String {
     }
 }
 
-/// When the windows began that are open now.
-fn current(book: &Book, now: Timestamp) -> BTreeSet<i64> {
+/// What is used of a budget in the window that is open now.
+struct Use {
+    budget: String,
+    cycle: Cycle,
+    used: u64,
+    overrun: u64,
+}
+
+/// What is used of all budgets, of those that roll along in all steps that count.
+async fn uses(db: &mut Connection, book: &Book, now: Timestamp) -> Result<Vec<Use>, StoreError> {
     let plans = book.plans.values().flat_map(|plan| &plan.budgets);
     let own = book.customers.values().flat_map(|customer| &customer.budgets);
     let shared = book.pools.iter().flat_map(|pool| &pool.budgets).chain(&book.budgets);
-    plans
-        .chain(own)
-        .chain(shared)
-        .map(|rule| window_of(rule.cycle, &book.business.zone, now).id())
-        .collect()
+    let mut cycles: Vec<Cycle> = Vec::new();
+    for rule in plans.chain(own).chain(shared) {
+        if !cycles.contains(&rule.cycle) {
+            cycles.push(rule.cycle);
+        }
+    }
+    let mut uses = Vec::new();
+    for cycle in cycles {
+        let window = window_of(cycle, &book.business.zone, now).id();
+        let query = match cycle {
+            Cycle::Rolling { .. } => sqlx::query(
+                "SELECT budget, CAST(SUM(settled) AS BIGINT), CAST(SUM(overrun) AS BIGINT) \
+                 FROM balance WHERE window_start >= $1 GROUP BY budget",
+            )
+            .bind(window.saturating_sub(cycle.reach())),
+            _ => {
+                sqlx::query("SELECT budget, settled, overrun FROM balance WHERE window_start = $1")
+                    .bind(window)
+            }
+        };
+        for row in query.fetch_all(&mut *db).await? {
+            let (used, overrun) = (store::amount(row.try_get(1)?), store::amount(row.try_get(2)?));
+            uses.push(Use { budget: row.try_get(0)?, cycle, used, overrun });
+        }
+    }
+    Ok(uses)
 }
 
 async fn alerts(state: &State, now: &Now) -> Result<Vec<Alert>, StoreError> {

@@ -9,6 +9,7 @@ use crate::alert::{Balance, Settled, outbox, raise};
 use crate::auth::{Keys, digest};
 use crate::clock::Clock;
 use crate::customers::Book;
+use crate::monthly;
 use crate::report::calendar::Days;
 use crate::report::costs::Name;
 use crate::state::State;
@@ -33,13 +34,17 @@ alerts: { slack: { url: "http://127.0.0.1:9/" } }
 
 /// A service at noon of 23 November by UTC, over a database of its own.
 async fn service(test: &str) -> State {
+    serving(test, CUSTOMERS).await
+}
+
+async fn serving(test: &str, customers: &str) -> State {
     let path = std::env::temp_dir().join(format!("tollgate-{}-{test}.db", std::process::id()));
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{end}", path.display()));
     }
     let store = Store::open(&Place::File(path)).await.unwrap();
     let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-    let book = Book::parse(CUSTOMERS).unwrap();
+    let book = Book::parse(customers).unwrap();
     State::new(store, Clock::set_to(now), Keys::new(None, digest("token")), book)
 }
 
@@ -168,6 +173,38 @@ async fn other_ranges_prorate_revenue() {
 }
 
 #[tokio::test]
+async fn what_counts_beside_a_window_is_shown_of_budgets_that_are_nearly_full() {
+    let customers = r#"
+business: { name: Acme, time_zone: UTC }
+plans: [{ name: Pro, price: 49 }]
+customers:
+  - { id: rolls, name: Rolls, plan: Pro, budgets: [{ limit: { requests: 10 }, rolling: 24h }] }
+  - { id: keeps, name: Keeps, plan: Pro, budgets: [{ limit: { requests: 10 }, window: day, roll_over: { requests: 5 } }] }
+"#;
+    let state = serving("beside", customers).await;
+    // What rolls was used hours ago, and nothing since; what is kept is left from yesterday.
+    for (budget, at, settled) in [
+        ("rolls/requests-rolling-24h", "2026-11-22T06:00:00Z", 7),
+        ("rolls/requests-rolling-24h", "2026-11-22T18:00:00Z", 6),
+        ("rolls/requests-rolling-24h", "2026-11-23T02:24:00Z", 3),
+        ("keeps/requests-day", "2026-11-22T00:00:00Z", 7),
+        ("keeps/requests-day", "2026-11-23T00:00:00Z", 11),
+    ] {
+        let at: Timestamp = at.parse().unwrap();
+        let mut tx = state.store.begin().await.unwrap();
+        let insert = sqlx::query("INSERT INTO balance VALUES ($1, $2, $3, 0, 0, 0)");
+        let insert = insert.bind(budget).bind(at.as_second()).bind(settled);
+        insert.execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let page = load::page(&state).await.unwrap();
+    let seen = page.budgets.iter();
+    let seen: Vec<_> =
+        seen.map(|b| (b.customer.as_str(), b.used.as_str(), b.limit.as_str())).collect();
+    assert_eq!(seen, [("Rolls", "9", "10 requests"), ("Keeps", "11", "13 requests")]);
+}
+
+#[tokio::test]
 async fn an_alert_is_told_once_for_each_threshold() {
     let state = service("alerts").await;
     for (used, told) in [(1_599, 0), (1_600, 1), (1_700, 1), (2_000, 2), (2_400, 2)] {
@@ -198,11 +235,14 @@ async fn a_jump_over_two_thresholds_is_one_message() {
 #[tokio::test]
 async fn costs_above_half_of_the_revenue_are_told_once_a_month() {
     let state = service("margin").await;
-    let customers = ["acme", "megaco", "startupxy"].map(str::to_owned).into();
-    let settled = Settled { customers, ..Settled::default() };
+    let (book, now) = (state.book(), state.clock.now_ms());
+    let month = monthly::month_of(&book.business.zone, now);
+    let booked = ["acme", "megaco", "startupxy"].map(|id| ((id.to_owned(), month), 0)).into();
     for _ in 0..2 {
         article_once(&state).await;
         let mut tx = state.store.begin().await.unwrap();
+        let spent = monthly::add(&mut tx, &book.business.zone, &booked).await.unwrap();
+        let settled = Settled { spent, ..Settled::default() };
         raise(&mut tx, &state.book(), state.clock.now(), &settled).await.unwrap();
         tx.commit().await.unwrap();
     }

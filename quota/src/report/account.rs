@@ -11,7 +11,11 @@ use super::calendar::Days;
 use super::costs::Sums;
 use super::margin::{self, Prices};
 use crate::customers::{Book, Customer};
+use crate::statement::Statement;
 use crate::store::{Connection, Record, StoreError};
+
+/// What customers paid from when on, in order.
+type Standing = BTreeMap<String, Vec<(Date, u64)>>;
 
 /// A customer.
 #[derive(Clone, Debug, Default)]
@@ -33,10 +37,8 @@ pub(crate) async fn accounts(
     now: Timestamp,
 ) -> Result<Vec<Account>, StoreError> {
     let all = "SELECT customer, since_ms, revenue FROM standing ORDER BY customer, since_ms";
-    let mut standing: BTreeMap<String, Vec<(Date, u64)>> = BTreeMap::new();
-    for row in sqlx::query(all).fetch_all(db).await? {
-        standing.entry(row.try_get("customer")?).or_default().push(since(&row, book)?);
-    }
+    let mut standing = Standing::new();
+    add(&mut standing, book, &sqlx::query(all).fetch_all(db).await?)?;
     let customers = book.customers.values();
     Ok(customers
         .map(|customer| {
@@ -46,17 +48,37 @@ pub(crate) async fn accounts(
         .collect())
 }
 
-/// One customer.
-pub(crate) async fn account(
+/// Some customers, in their order.
+pub(crate) async fn of(
     db: &mut Connection,
     book: &Book,
-    customer: &Customer,
+    customers: &[&Customer],
     now: Timestamp,
-) -> Result<Account, StoreError> {
-    let one = "SELECT since_ms, revenue FROM standing WHERE customer = $1 ORDER BY since_ms";
-    let rows = sqlx::query(one).bind(&customer.id).fetch_all(db).await?;
-    let standing = rows.iter().map(|row| since(row, book)).collect::<Result<_, _>>()?;
-    Ok(Account::new(book, customer, now, standing))
+) -> Result<Vec<Account>, StoreError> {
+    let mut standing = Standing::new();
+    for some in customers.chunks(BATCH) {
+        let mut query = Statement::new("WITH asked(customer) AS (");
+        query.rows(some, |row, customer| {
+            row.bind(&customer.id);
+        });
+        query.push(
+            ") SELECT s.customer, s.since_ms, s.revenue FROM asked CROSS JOIN standing AS s \
+             WHERE s.customer = asked.customer ORDER BY s.customer, s.since_ms",
+        );
+        add(&mut standing, book, &query.query().fetch_all(&mut *db).await?)?;
+    }
+    let account = |customer: &&Customer| {
+        let standing = standing.remove(&customer.id).unwrap_or_default();
+        Account::new(book, customer, now, standing)
+    };
+    Ok(customers.iter().map(account).collect())
+}
+
+fn add(standing: &mut Standing, book: &Book, rows: &[Record]) -> Result<(), StoreError> {
+    for row in rows {
+        standing.entry(row.try_get("customer")?).or_default().push(since(row, book)?);
+    }
+    Ok(())
 }
 
 /// What was paid from when on, as the database remembers it.
@@ -183,6 +205,9 @@ pub(crate) fn total(outcomes: &[Outcome]) -> Outcome {
     }
     all
 }
+
+/// Customers of one statement: far below the 32,766 parameters that SQLite takes.
+const BATCH: usize = 500;
 
 #[cfg(test)]
 mod tests {

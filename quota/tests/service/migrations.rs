@@ -13,7 +13,7 @@ newcomers: {plan: Pro}
 customers: [{id: mega, plan: Pro}]
 ";
 /// The tables that each version has added to the first.
-const ADDED: [&[&str]; 3] = [&["price_book"], &["counted"], &["newcomer"]];
+const ADDED: [&[&str]; 4] = [&["price_book"], &["counted"], &["newcomer"], &["monthly"]];
 
 /// Runs statements on the database of a service that has ended.
 fn run(service: &Service, sql: &str) {
@@ -44,7 +44,7 @@ fn what_an_earlier_version_has_kept_is_still_there_and_what_is_new_works() {
         }
         run(&old, &format!("DELETE FROM migration WHERE version > {version}"));
         let service = old.replica(&[]);
-        assert_eq!(service.number("SELECT MAX(version) FROM migration"), 4, "of {version}");
+        assert_eq!(service.number("SELECT MAX(version) FROM migration"), 5, "of {version}");
         assert_eq!(service.number("SELECT SUM(cost) FROM ledger"), 7, "of {version}");
         let charges =
             json!([{"budget": "mega/units-month", "window": start, "amount": 1, "unit": "a"}]);
@@ -61,6 +61,8 @@ fn what_an_earlier_version_has_kept_is_still_there_and_what_is_new_works() {
             service.number(Box::leak(sql.into_boxed_str()))
         });
         assert_eq!(numbers, [2, 1], "of {version}");
+        // What was booked before is in the month's sum, too.
+        assert_eq!(service.number("SELECT cost FROM monthly"), 21, "of {version}");
     }
 }
 
