@@ -18,7 +18,7 @@ use crate::{
     customers::{Book, Extra, Found, Owner},
     lending::{Key, Lending},
     statement::Statement,
-    store::{Connection, StoreError, Tx, amount},
+    store::{Connection, Kind, StoreError, Tx, amount},
 };
 
 /// The most that may be used in the window of `at`, by the file alone.
@@ -212,7 +212,7 @@ async fn stored(
     let mut sums = BTreeMap::new();
     let beside: Vec<_> = beside.iter().collect();
     for some in beside.chunks(BATCH) {
-        let mut query = Statement::new("WITH asked(budget, own, since, until) AS (");
+        let mut query = Statement::new(Kind::of(db), "WITH asked(budget, own, since, until) AS (");
         query.rows(some, |row, ((budget, own), windows)| {
             row.bind(budget).bind(own).bind(windows.start).bind(windows.end);
         });

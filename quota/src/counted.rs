@@ -11,7 +11,7 @@ use tollgate::sync::Counted;
 use crate::{
     lending::Key,
     statement::Statement,
-    store::{Connection, StoreError, Tx, column},
+    store::{Connection, Kind, StoreError, Tx, column},
 };
 
 /// A unit in a window of a budget.
@@ -27,7 +27,8 @@ pub async fn count(tx: &mut Tx, units: BTreeSet<Unit>) -> Result<BTreeSet<Unit>,
     let mut fresh = BTreeSet::new();
     let units: Vec<_> = units.into_iter().collect();
     for some in units.chunks(BATCH) {
-        let mut insert = Statement::new("INSERT INTO counted (budget, window_start, unit) ");
+        let mut insert =
+            Statement::new(Kind::of(tx), "INSERT INTO counted (budget, window_start, unit) ");
         insert.rows(some, |row, ((budget, window), unit)| {
             row.bind(budget).bind(window).bind(unit);
         });
@@ -49,7 +50,7 @@ pub async fn among(db: &mut Connection, asked: &[Counted]) -> Result<Vec<Counted
     let sound = |asked: &&Counted| is_unit(&asked.unit) && !asked.budget.contains('\0');
     let asked: Vec<_> = asked.iter().filter(sound).take(BATCH).collect();
     for some in asked.chunks(BATCH) {
-        let mut query = Statement::new("WITH asked(budget, window_start, unit) AS (");
+        let mut query = Statement::new(Kind::of(db), "WITH asked(budget, window_start, unit) AS (");
         query.rows(some, |row, Counted { budget, window, unit }| {
             row.bind(budget).bind(column(*window)).bind(unit);
         });

@@ -12,7 +12,7 @@ use crate::{
     customers::Book,
     lending, monthly,
     statement::Statement,
-    store::{StoreError, Tx, column},
+    store::{Kind, StoreError, Tx, column},
 };
 
 /// Who reports, and when.
@@ -152,6 +152,7 @@ async fn append(
     fresh: &mut BTreeSet<String>,
 ) -> Result<(), StoreError> {
     let mut insert = Statement::new(
+        Kind::of(tx),
         "INSERT INTO ledger (call_id, began_ms, booked_ms, duration_ms, gateway, node, customer, \
          plan, tenant, feature, user_name, provider, api, asked, model, tier, status, quality, \
          leaves, input_tokens, output_tokens, cost, short, prices, decision) ",
@@ -191,6 +192,7 @@ async fn append(
 /// Adds to the hourly totals.
 async fn total(tx: &mut Tx, hours: &[(Key<'_>, Totals)]) -> Result<(), StoreError> {
     let mut upsert = Statement::new(
+        Kind::of(tx),
         "INSERT INTO hourly (hour, customer, plan, feature, provider, model, calls, refused, \
          failed, estimated, unpriced, input_tokens, output_tokens, cost) ",
     );
@@ -244,8 +246,10 @@ impl Charged {
 pub async fn charge(tx: &mut Tx, charged: &Charged) -> Result<(), StoreError> {
     let charged: Vec<_> = charged.0.iter().collect();
     for some in charged.chunks(BATCH) {
-        let mut upsert =
-            Statement::new("INSERT INTO charge (call_id, budget, window_start, amount, overrun) ");
+        let mut upsert = Statement::new(
+            Kind::of(tx),
+            "INSERT INTO charge (call_id, budget, window_start, amount, overrun) ",
+        );
         upsert.rows(some, |row, ((call, (budget, window)), (amount, overrun))| {
             row.bind(call).bind(budget).bind(window);
             row.bind(column(*amount)).bind(column(*overrun));

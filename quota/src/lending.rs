@@ -16,7 +16,7 @@ use crate::{
     ledger::Charged,
     monthly,
     statement::Statement,
-    store::{Connection, Record, StoreError, Tx, amount, column},
+    store::{Connection, Kind, Record, StoreError, Tx, amount, column},
 };
 
 /// A budget in a window: the budget's id, and when the window began.
@@ -62,7 +62,7 @@ impl<'a> Lending<'a> {
         }
         let keys: Vec<_> = keys.into_iter().collect();
         for some in keys.chunks(BATCH) {
-            let mut query = asked(some);
+            let mut query = asked(Kind::of(tx), some);
             query.push(
                 "SELECT l.budget, l.window_start, l.granted, l.settled, l.returned, l.suspense \
                  FROM asked CROSS JOIN lease AS l WHERE l.budget = asked.budget \
@@ -167,7 +167,7 @@ pub async fn settled(
     let mut settled = BTreeMap::new();
     let keys: Vec<_> = keys.into_iter().collect();
     for some in keys.chunks(BATCH) {
-        let mut query = asked(some);
+        let mut query = asked(Kind::of(db), some);
         query.push(
             "SELECT b.budget, b.window_start, b.settled FROM asked CROSS JOIN balance AS b \
              WHERE b.budget = asked.budget AND b.window_start = asked.window_start",
@@ -220,7 +220,7 @@ pub async fn on_loan_to(
     let mut found = Vec::new();
     let keys: Vec<_> = keys.into_iter().collect();
     for some in keys.chunks(BATCH) {
-        let mut query = asked(some);
+        let mut query = asked(Kind::of(db), some);
         query.push(
             "SELECT l.budget, l.window_start FROM asked CROSS JOIN lease AS l \
              WHERE l.budget = asked.budget AND l.window_start = asked.window_start \
@@ -246,6 +246,7 @@ pub(crate) async fn lock(
     let keys: Vec<_> = keys.iter().collect();
     for some in keys.chunks(BATCH) {
         let mut upsert = Statement::new(
+            Kind::of(tx),
             "INSERT INTO balance (budget, window_start, settled, overrun, on_loan, suspense) ",
         );
         upsert.rows(some, |row, (budget, window)| {
@@ -279,6 +280,7 @@ pub(crate) async fn write_pools(
     let pools: Vec<_> = pools.collect();
     for some in pools.chunks(BATCH) {
         let mut upsert = Statement::new(
+            Kind::of(tx),
             "INSERT INTO balance (budget, window_start, settled, overrun, on_loan, suspense) ",
         );
         upsert.rows(some, |row, ((budget, window), pool)| {
@@ -304,6 +306,7 @@ pub(crate) async fn write_leases(
     let leases: Vec<_> = leases.collect();
     for some in leases.chunks(BATCH) {
         let mut upsert = Statement::new(
+            Kind::of(tx),
             "INSERT INTO lease (gateway, budget, window_start, granted, settled, returned, \
              suspense, expires_ms) ",
         );
@@ -337,8 +340,8 @@ pub(crate) fn lease(row: &Record, at: usize) -> Result<Lease, StoreError> {
 
 /// The beginning of a query about these keys: they are a table of their own, `asked`, which comes
 /// first, so that each is one look into the other's index.
-fn asked(keys: &[Key]) -> Statement {
-    let mut query = Statement::new("WITH asked(budget, window_start) AS (");
+fn asked(kind: Kind, keys: &[Key]) -> Statement {
+    let mut query = Statement::new(kind, "WITH asked(budget, window_start) AS (");
     query.rows(keys, |row, (budget, window)| {
         row.bind(budget).bind(window);
     });

@@ -12,7 +12,7 @@ use tollgate::calendar::{Cycle, timestamp, window_of};
 
 use crate::{
     statement::Statement,
-    store::{StoreError, Tx, amount, column},
+    store::{Kind, StoreError, Tx, amount, column},
 };
 
 /// A customer's id, and when a month began, in seconds since 1970 UTC.
@@ -63,7 +63,8 @@ async fn put<'a>(
     rows: impl Iterator<Item = (&'a String, i64, u64)>,
     whole: bool,
 ) -> Result<Vec<(Key, u64, bool)>, StoreError> {
-    let mut upsert = Statement::new("INSERT INTO monthly (customer, month, cost, whole) ");
+    let mut upsert =
+        Statement::new(Kind::of(tx), "INSERT INTO monthly (customer, month, cost, whole) ");
     upsert.rows(rows, |row, (customer, month, cost)| {
         row.bind(customer).bind(month).bind(column(cost)).bind(i64::from(whole));
     });
@@ -90,7 +91,7 @@ async fn sums(
 ) -> Result<BTreeMap<String, u64>, StoreError> {
     let end = window_of(MONTH, zone, timestamp(month.saturating_mul(1_000))).end;
     let end = end.map_or(i64::MAX, |end| end.timestamp().as_second());
-    let mut query = Statement::new("WITH asked(customer) AS (");
+    let mut query = Statement::new(Kind::of(tx), "WITH asked(customer) AS (");
     query.rows(customers, |row, customer| {
         row.bind(customer);
     });

@@ -15,7 +15,7 @@ use crate::{
     customers::Newcomers,
     state::State,
     statement::Statement,
-    store::{Store, StoreError, Tx, column},
+    store::{Kind, Store, StoreError, Tx, column},
 };
 
 /// Takes in whoever an ask is about and is not known yet.
@@ -103,7 +103,8 @@ async fn among(state: &State, names: &BTreeSet<&str>) -> Result<BTreeSet<String>
     let mut met = BTreeSet::new();
     let names: Vec<_> = names.iter().collect();
     for some in names.chunks(BATCH) {
-        let mut query = Statement::new("SELECT name FROM newcomer WHERE name IN (");
+        let mut query =
+            Statement::new(state.store.kind(), "SELECT name FROM newcomer WHERE name IN (");
         query.rows(some, |row, name| _ = row.bind(**name)).push(")");
         met.extend(query.scalar::<String>().fetch_all(state.store.reader()).await?);
     }
@@ -128,13 +129,16 @@ async fn take(
     let room = usize::try_from(column(rule.at_most).saturating_sub(count)).unwrap_or(0);
     let names = names.get(..names.len().min(room)).unwrap_or_default();
     for some in names.chunks(BATCH) {
-        let mut insert = Statement::new("INSERT INTO newcomer (name, since_ms) ");
+        let mut insert = Statement::new(Kind::of(tx), "INSERT INTO newcomer (name, since_ms) ");
         insert.rows(some, |row, name| {
             row.bind(*name).bind(now.as_millisecond());
         });
         insert.push(" ON CONFLICT (name) DO NOTHING");
         insert.query().execute(&mut **tx).await?;
-        let mut stand = Statement::new("INSERT INTO standing (customer, since_ms, plan, revenue) ");
+        let mut stand = Statement::new(
+            Kind::of(tx),
+            "INSERT INTO standing (customer, since_ms, plan, revenue) ",
+        );
         stand.rows(some, |row, name| {
             row.bind(*name).bind(0_i64).bind(&rule.plan).bind(price);
         });

@@ -15,7 +15,7 @@ use crate::{
     newcomers,
     state::{Shared, State},
     statement::Statement,
-    store::{StoreError, Tx, column},
+    store::{Kind, StoreError, Tx, column},
 };
 
 /// Reads the file: what stands in it, and its text.
@@ -122,7 +122,8 @@ async fn last(tx: &mut Tx) -> Result<BTreeMap<String, (String, i64)>, StoreError
 
 /// Writes down since when these customers have which plan and pay how much.
 async fn stand(tx: &mut Tx, stands: &[(&str, i64, (&str, i64))]) -> Result<(), StoreError> {
-    let mut upsert = Statement::new("INSERT INTO standing (customer, since_ms, plan, revenue) ");
+    let mut upsert =
+        Statement::new(Kind::of(tx), "INSERT INTO standing (customer, since_ms, plan, revenue) ");
     upsert.rows(stands, |row, (customer, since_ms, (plan, revenue))| {
         row.bind(*customer).bind(*since_ms).bind(*plan).bind(*revenue);
     });

@@ -14,7 +14,7 @@ use crate::{
     ledger::{self, Charged},
     lending::{self, Key},
     statement::Statement,
-    store::{Db, Record, StoreError, Tx},
+    store::{Db, Kind, Record, StoreError, Tx},
 };
 
 /// Whether there is a lease that [`expire`] would move.
@@ -110,6 +110,7 @@ impl Silent {
         for (gateway, key) in borrowers {
             // Before the lock was there, the gateway or another replica may have been.
             let mut again = Statement::new(
+                Kind::of(tx),
                 "SELECT granted, settled, returned, suspense FROM lease WHERE gateway = ",
             );
             again.bind(&gateway).push(" AND budget = ").bind(&key.0);

@@ -1,7 +1,7 @@
 //! Statements that are put together: of text of our own and of values, which are bound.
 //!
-//! sqlx's builder writes `?` for a value where the kind of database is open; PostgreSQL takes only
-//! `$1`, and SQLite takes both.
+//! PostgreSQL takes only `$1` for a value. SQLite takes that too, but as a name, which it looks for
+//! among all those before: with thousands of values that takes longer than all else.
 
 use std::fmt::{Display, Write as _};
 
@@ -11,19 +11,19 @@ use sqlx::{
     query::{Query, QueryScalar},
 };
 
-use crate::store::Db;
+use crate::store::{Db, Kind};
 
 /// A statement in the making. What is pushed as text is never foreign.
-#[derive(Default)]
 pub(crate) struct Statement {
+    kind: Kind,
     sql: String,
     values: AnyArguments,
 }
 
 impl Statement {
     /// A statement that begins with this text.
-    pub(crate) fn new(sql: &str) -> Self {
-        Self { sql: sql.to_owned(), ..Self::default() }
+    pub(crate) fn new(kind: Kind, sql: &str) -> Self {
+        Self { kind, sql: sql.to_owned(), values: AnyArguments::default() }
     }
 
     /// Adds text.
@@ -37,8 +37,13 @@ impl Statement {
     pub(crate) fn bind<'v>(&mut self, value: impl Encode<'v, Db> + Type<Db>) -> &mut Self {
         // Texts and whole numbers are always taken; the database refuses a value that is missing.
         let _ = self.values.add(value);
-        let number = self.values.len();
-        self.push(format_args!("${number}"))
+        match self.kind {
+            Kind::Sqlite => self.push('?'),
+            Kind::Postgres => {
+                let number = self.values.len();
+                self.push(format_args!("${number}"))
+            }
+        }
     }
 
     /// Adds `VALUES` and a row for each item.

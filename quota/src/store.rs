@@ -174,6 +174,12 @@ impl Store {
         Ok(Self { kind, write, read })
     }
 
+    /// The kind of the database.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Begins to write.
     ///
     /// # Errors

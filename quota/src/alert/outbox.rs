@@ -168,6 +168,7 @@ pub(crate) async fn claim(
     let mut tx = store.begin().await?;
     // What another replica is about to claim is passed over, not waited for.
     let mut due = Statement::new(
+        store.kind(),
         "SELECT alert, attempts, (SELECT body FROM alert_outbox WHERE id = alert) AS body
          FROM delivery WHERE state = 'due' AND next_ms <= ",
     );

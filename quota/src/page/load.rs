@@ -85,7 +85,7 @@ pub(super) async fn chart(
         let (stretches, only) = (stretches.as_slice(), only.as_slice());
         async move {
             let question = Question { stretches, by: &[by], only, limit: i64::MAX, offset: 0 };
-            costs::lines(state.store.reader(), &question).await
+            costs::lines(&state.store, &question).await
         }
     };
     let customers = chart::by_day(costs(Name::Customer).await?, stretches.len());
@@ -124,7 +124,7 @@ async fn split(state: &State, book: &Book, month: Days, by: Name) -> Result<Spli
     let names = if by == Name::Model { vec![by, Name::Provider] } else { vec![by] };
     let question =
         Question { stretches: &stretches, by: &names, limit: i64::MAX, ..Question::default() };
-    let lines = costs::lines(state.store.reader(), &question).await?;
+    let lines = costs::lines(&state.store, &question).await?;
     let part = |line: Line| {
         let mut names = line.names.into_iter();
         let name = names.next().filter(|name| !name.is_empty());
@@ -144,7 +144,7 @@ async fn blends(state: &State, book: &Book, now: &Now) -> Result<Vec<Blend>, Sto
     let months = months_up_to(now.today(), MONTHS);
     let stretches: Vec<_> = months.iter().map(|month| month.stretch(&book.business.zone)).collect();
     let question = Question { stretches: &stretches, limit: i64::MAX, ..Question::default() };
-    let lines = costs::lines(state.store.reader(), &question).await?;
+    let lines = costs::lines(&state.store, &question).await?;
     let costs: BTreeMap<usize, i64> = lines.iter().map(|line| (line.at, line.sums.cost)).collect();
     let first = costs.keys().next().copied().unwrap_or(months.len());
     let mut db = state.store.reader().acquire().await?;

@@ -247,6 +247,7 @@ async fn known(
     calls: &BTreeMap<String, Call>,
 ) -> Result<Vec<(String, bool)>, StoreError> {
     let mut query = Statement::new(
+        store.kind(),
         "SELECT call_id, tenant, model, input_tokens, output_tokens, cost FROM ledger \
          WHERE call_id IN (",
     );

@@ -12,7 +12,7 @@ use super::costs::Sums;
 use super::margin::{self, Prices};
 use crate::customers::{Book, Customer};
 use crate::statement::Statement;
-use crate::store::{Connection, Record, StoreError};
+use crate::store::{Connection, Kind, Record, StoreError};
 
 /// What customers paid from when on, in order.
 type Standing = BTreeMap<String, Vec<(Date, u64)>>;
@@ -57,7 +57,7 @@ pub(crate) async fn of(
 ) -> Result<Vec<Account>, StoreError> {
     let mut standing = Standing::new();
     for some in customers.chunks(BATCH) {
-        let mut query = Statement::new("WITH asked(customer) AS (");
+        let mut query = Statement::new(Kind::of(db), "WITH asked(customer) AS (");
         query.rows(some, |row, customer| {
             row.bind(&customer.id);
         });

@@ -5,11 +5,11 @@
 //! an error there, not a wrong number.
 
 use serde::Serialize;
-use sqlx::{Pool, Row};
+use sqlx::Row;
 
 use super::calendar::Stretch;
 use crate::statement::Statement;
-use crate::store::{Db, Record, StoreError};
+use crate::store::{Record, Store, StoreError};
 
 /// A name that calls are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,14 +92,11 @@ pub(crate) struct Question<'a> {
 }
 
 /// The lines: by stretch, in each the dearest first.
-pub(crate) async fn lines(
-    pool: &Pool<Db>,
-    question: &Question<'_>,
-) -> Result<Vec<Line>, StoreError> {
+pub(crate) async fn lines(store: &Store, question: &Question<'_>) -> Result<Vec<Line>, StoreError> {
     if question.stretches.is_empty() {
         return Ok(Vec::new());
     }
-    let mut query = Statement::new("");
+    let mut query = Statement::new(store.kind(), "");
     group(&mut query, question);
     query.push(" ORDER BY at, cost DESC");
     for name in question.by {
@@ -107,26 +104,26 @@ pub(crate) async fn lines(
     }
     query.push(" LIMIT ").bind(question.limit);
     query.push(" OFFSET ").bind(question.offset);
-    let rows = query.query().fetch_all(pool).await?;
+    let rows = query.query().fetch_all(store.reader()).await?;
     rows.iter().map(|row| line(row, question.by)).collect()
 }
 
 /// How many lines there are in all, and what they come to together.
 pub(crate) async fn whole(
-    pool: &Pool<Db>,
+    store: &Store,
     question: &Question<'_>,
 ) -> Result<(i64, Sums), StoreError> {
     if question.stretches.is_empty() {
         return Ok((0, Sums::default()));
     }
-    let mut query = Statement::new("SELECT COUNT(*) AS lines");
+    let mut query = Statement::new(store.kind(), "SELECT COUNT(*) AS lines");
     for column in SUMS {
         query.push(format_args!(", CAST(COALESCE(SUM({column}), 0) AS BIGINT) AS {column}"));
     }
     query.push(" FROM (");
     group(&mut query, question);
     query.push(") AS grouped");
-    let row = query.query().fetch_one(pool).await?;
+    let row = query.query().fetch_one(store.reader()).await?;
     Ok((row.try_get("lines")?, sums(&row)?))
 }
 

@@ -146,8 +146,8 @@ async fn costs(
     let stretches: Vec<Stretch> = parts.iter().map(|part| part.stretch(zone)).collect();
     let only = asked.only();
     let question = Question { stretches: &stretches, by: &by, only: &only, offset, limit };
-    let lines = costs::lines(state.store.reader(), &question).await?;
-    let (count, whole) = costs::whole(state.store.reader(), &question).await?;
+    let lines = costs::lines(&state.store, &question).await?;
+    let (count, whole) = costs::whole(&state.store, &question).await?;
     let name = |id: &str| book.customers.get(id).map(|customer| customer.name.clone());
     let table = Table { by: &by, by_day, parts: &parts, name: &name };
     if is_csv {
@@ -247,7 +247,7 @@ pub(crate) async fn outcomes(
     let by = [Name::Customer];
     let question =
         Question { stretches: &[stretch], by: &by, limit: i64::MAX, ..Question::default() };
-    let lines = costs::lines(state.store.reader(), &question).await?;
+    let lines = costs::lines(&state.store, &question).await?;
     let costs: BTreeMap<String, Sums> = lines
         .into_iter()
         .map(|line| (line.names.into_iter().next().unwrap_or_default(), line.sums))

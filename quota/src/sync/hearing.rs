@@ -1,8 +1,8 @@
 //! What one ask leads to: rows booked, leases settled, given back and lent, customers looked up.
 //!
 //! Rows are locked in one order, whatever the ask holds: the reporter's, the ledger's, those of the
-//! hourly totals, the balances, then what follows from them. So no two transactions wait for each
-//! other, and none has to be tried again.
+//! hourly and monthly totals, the balances, then what follows from them. So no two transactions wait
+//! for each other, and none has to be tried again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
