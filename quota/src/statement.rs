@@ -5,13 +5,14 @@
 
 use std::fmt::{Display, Write as _};
 
+use serde::de::DeserializeOwned;
 use sqlx::{
-    Arguments as _, AssertSqlSafe, Encode, Type,
+    Arguments as _, AssertSqlSafe, Encode, Executor, Type,
     any::AnyArguments,
     query::{Query, QueryScalar},
 };
 
-use crate::store::{Db, Kind};
+use crate::store::{Db, Kind, StoreError};
 
 /// A statement in the making. What is pushed as text is never foreign.
 pub(crate) struct Statement {
@@ -63,6 +64,31 @@ impl Statement {
     /// The whole.
     pub(crate) fn query(self) -> Query<'static, Db, AnyArguments> {
         sqlx::query_with(AssertSqlSafe(self.sql), self.values)
+    }
+
+    /// The rows that the whole finds, in its order: of each, these columns in groups of one type.
+    ///
+    /// They come as one text. Row by row each goes from one thread to another, which takes longer than
+    /// finding it where there are very many.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the database does.
+    pub(crate) async fn rows_of<T: DeserializeOwned>(
+        mut self,
+        groups: &[&[&str]],
+        db: impl Executor<'_, Database = Db>,
+    ) -> Result<Vec<T>, StoreError> {
+        let (array, gathered) = self.kind.arrays();
+        let groups: Vec<_> =
+            groups.iter().map(|columns| format!("{array}({})", columns.join(", "))).collect();
+        let row = format!("{array}({})", groups.join(", "));
+        self.sql = format!(
+            "SELECT COALESCE(CAST({gathered}({row}) AS TEXT), '[]') FROM ({}) AS found",
+            self.sql
+        );
+        let text: String = self.scalar().fetch_one(db).await?;
+        serde_json::from_str(&text).map_err(|error| StoreError::Decode(error.into()))
     }
 
     /// The whole, of which one column is wanted.

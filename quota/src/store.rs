@@ -130,6 +130,15 @@ impl Kind {
         }
     }
 
+    /// What makes a JSON array of values, and one of rows.
+    #[must_use]
+    pub const fn arrays(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Sqlite => ("json_array", "json_group_array"),
+            Self::Postgres => ("json_build_array", "json_agg"),
+        }
+    }
+
     /// How many may write at a time.
     const fn writers(self) -> u32 {
         match self {

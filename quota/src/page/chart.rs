@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::Serialize;
 
-use crate::report::costs::Line;
 use crate::report::{margin, spike};
 
 /// The series of a chart.
@@ -70,14 +69,13 @@ pub(crate) struct Mark {
 /// Nano-dollars by day, by name.
 pub(crate) type ByDay = BTreeMap<String, Vec<i64>>;
 
-/// Sorts lines of one name each into days.
-pub(crate) fn by_day(lines: Vec<Line>, days: usize) -> ByDay {
+/// Sorts nano-dollars, each of a day and a name, into days.
+pub(crate) fn by_day(costs: Vec<(usize, String, i64)>, days: usize) -> ByDay {
     let mut by_day = ByDay::new();
-    for line in lines {
-        let name = line.names.into_iter().next().unwrap_or_default();
+    for (at, name, cost) in costs {
         let costs = by_day.entry(name).or_insert_with(|| vec![0; days]);
-        if let Some(cost) = costs.get_mut(line.at) {
-            *cost = cost.saturating_add(line.sums.cost);
+        if let Some(sum) = costs.get_mut(at) {
+            *sum = sum.saturating_add(cost);
         }
     }
     by_day
@@ -166,17 +164,16 @@ const MOST: usize = 7;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::costs::Sums;
 
-    fn line(at: usize, name: &str, cost: i64) -> Line {
-        Line { at, names: vec![name.into()], sums: Sums { cost, ..Sums::default() } }
+    fn cost(at: usize, name: &str, nanos: i64) -> (usize, String, i64) {
+        (at, name.to_owned(), nanos)
     }
 
     #[test]
     fn the_dearest_have_their_own_series_and_nothing_is_left_out() {
-        let mut lines = vec![line(0, "", 5), line(2, "b", 900), line(0, "hidden", 1)];
-        lines.extend((0..9).map(|n| line(1, &format!("n{n}"), 10 + n)));
-        let by_day = by_day(lines, 3);
+        let mut costs = vec![cost(0, "", 5), cost(2, "b", 900), cost(0, "hidden", 1)];
+        costs.extend((0..9).map(|n| cost(1, &format!("n{n}"), 10 + n)));
+        let by_day = by_day(costs, 3);
         let series = series(&by_day, 2, "Anonymous", str::to_uppercase);
         let names: Vec<&str> = series.iter().map(|series| series.name.as_str()).collect();
         assert_eq!(names, ["B", "N8", "N7", "N6", "N5", "N4", "N3", "3 others"]);
@@ -186,7 +183,7 @@ mod tests {
 
     #[test]
     fn what_has_no_name_comes_last() {
-        let by_day = by_day(vec![line(0, "", 500), line(0, "a", 1)], 1);
+        let by_day = by_day(vec![cost(0, "", 500), cost(0, "a", 1)], 1);
         let names: Vec<_> = series(&by_day, 1, "Anonymous", str::to_owned)
             .into_iter()
             .map(|s| (s.name, s.kind))
@@ -197,9 +194,9 @@ mod tests {
     #[test]
     fn spikes_are_placed_on_the_days_of_the_chart() {
         let dollar = 1_000_000_000;
-        let mut lines: Vec<Line> = (2..10).map(|day| line(day, "a", 2 * dollar)).collect();
-        lines.extend([line(10, "a", 9 * dollar), line(10, "", 99 * dollar)]);
-        let marks = marks(&by_day(lines, 12), 4, |id| id.to_uppercase());
+        let mut costs: Vec<_> = (2..10).map(|day| cost(day, "a", 2 * dollar)).collect();
+        costs.extend([cost(10, "a", 9 * dollar), cost(10, "", 99 * dollar)]);
+        let marks = marks(&by_day(costs, 12), 4, |id| id.to_uppercase());
         let seen: Vec<_> =
             marks.iter().map(|m| (m.at, m.name.as_str(), m.times.as_str())).collect();
         assert_eq!(seen, [(2, "A", "4.5 times")]);

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::{Timestamp, civil::Date};
-use sqlx::Row as _;
 use tollgate::calendar::{Cycle, window_of};
 use tollgate::sync::Measure;
 
@@ -17,7 +16,8 @@ use crate::report::calendar::{Days, Stretch, months_up_to};
 use crate::report::costs::{self, Line, Name, Question};
 use crate::report::{margin, outcomes, text};
 use crate::state::{Books, State};
-use crate::store::{self, Connection, StoreError};
+use crate::statement::Statement;
+use crate::store::{self, Connection, Kind, StoreError};
 use crate::usage::hold;
 
 /// The page as it is now.
@@ -81,13 +81,7 @@ pub(super) async fn chart(
     // What is usual is read from the days before those that are shown.
     let days = Days::up_to(today, SHOWN.saturating_add(BEFORE));
     let stretches = stretches(days, zone);
-    let costs = |by| {
-        let (stretches, only) = (stretches.as_slice(), only.as_slice());
-        async move {
-            let question = Question { stretches, by: &[by], only, limit: i64::MAX, offset: 0 };
-            costs::lines(&state.store, &question).await
-        }
-    };
+    let costs = |by| costs::each(&state.store, &stretches, &only, by);
     let customers = chart::by_day(costs(Name::Customer).await?, stretches.len());
     let name = |id: &str| customer_name(&book, id);
     let shown = usize::try_from(SHOWN).unwrap_or(0);
@@ -263,20 +257,20 @@ async fn uses(db: &mut Connection, book: &Book, now: Timestamp) -> Result<Vec<Us
     let mut uses = Vec::new();
     for cycle in cycles {
         let window = window_of(cycle, &book.business.zone, now).id();
-        let query = match cycle {
-            Cycle::Rolling { .. } => sqlx::query(
-                "SELECT budget, CAST(SUM(settled) AS BIGINT), CAST(SUM(overrun) AS BIGINT) \
-                 FROM balance WHERE window_start >= $1 GROUP BY budget",
-            )
-            .bind(window.saturating_sub(cycle.reach())),
-            _ => {
-                sqlx::query("SELECT budget, settled, overrun FROM balance WHERE window_start = $1")
-                    .bind(window)
-            }
+        let mut query = Statement::new(
+            Kind::of(db),
+            "SELECT budget, CAST(SUM(settled) AS BIGINT) AS used, \
+             CAST(SUM(overrun) AS BIGINT) AS beyond FROM balance WHERE window_start ",
+        );
+        match cycle {
+            Cycle::Rolling { .. } => query.push(">= ").bind(window.saturating_sub(cycle.reach())),
+            _ => query.push("= ").bind(window),
         };
-        for row in query.fetch_all(&mut *db).await? {
-            let (used, overrun) = (store::amount(row.try_get(1)?), store::amount(row.try_get(2)?));
-            uses.push(Use { budget: row.try_get(0)?, cycle, used, overrun });
+        query.push(" GROUP BY budget");
+        for row in query.rows_of(&[&["budget"], &["used", "beyond"]], &mut *db).await? {
+            let ([budget], [used, overrun]): ([String; 1], [i64; 2]) = row;
+            let (used, overrun) = (store::amount(used), store::amount(overrun));
+            uses.push(Use { budget, cycle, used, overrun });
         }
     }
     Ok(uses)

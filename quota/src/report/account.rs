@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
-use sqlx::Row as _;
 use tollgate::calendar::timestamp;
 
 use super::calendar::Days;
@@ -12,7 +11,7 @@ use super::costs::Sums;
 use super::margin::{self, Prices};
 use crate::customers::{Book, Customer};
 use crate::statement::Statement;
-use crate::store::{Connection, Kind, Record, StoreError};
+use crate::store::{Connection, Kind, StoreError};
 
 /// What customers paid from when on, in order.
 type Standing = BTreeMap<String, Vec<(Date, u64)>>;
@@ -37,8 +36,7 @@ pub(crate) async fn accounts(
     now: Timestamp,
 ) -> Result<Vec<Account>, StoreError> {
     let all = "SELECT customer, since_ms, revenue FROM standing ORDER BY customer, since_ms";
-    let mut standing = Standing::new();
-    add(&mut standing, book, &sqlx::query(all).fetch_all(db).await?)?;
+    let mut standing = read(db, book, Statement::new(Kind::of(db), all)).await?;
     let customers = book.customers.values();
     Ok(customers
         .map(|customer| {
@@ -65,7 +63,7 @@ pub(crate) async fn of(
             ") SELECT s.customer, s.since_ms, s.revenue FROM asked CROSS JOIN standing AS s \
              WHERE s.customer = asked.customer ORDER BY s.customer, s.since_ms",
         );
-        add(&mut standing, book, &query.query().fetch_all(&mut *db).await?)?;
+        standing.append(&mut read(db, book, query).await?);
     }
     let account = |customer: &&Customer| {
         let standing = standing.remove(&customer.id).unwrap_or_default();
@@ -74,19 +72,17 @@ pub(crate) async fn of(
     Ok(customers.iter().map(account).collect())
 }
 
-fn add(standing: &mut Standing, book: &Book, rows: &[Record]) -> Result<(), StoreError> {
-    for row in rows {
-        standing.entry(row.try_get("customer")?).or_default().push(since(row, book)?);
-    }
-    Ok(())
-}
-
 /// What was paid from when on, as the database remembers it.
-fn since(row: &Record, book: &Book) -> Result<(Date, u64), StoreError> {
-    let (since_ms, revenue): (i64, i64) = (row.try_get("since_ms")?, row.try_get("revenue")?);
-    let from = timestamp(since_ms).to_zoned_datetime(book.business.zone.clone()).date();
-    let from = if since_ms == 0 { Date::MIN } else { from };
-    Ok((from, u64::try_from(revenue).unwrap_or(0)))
+async fn read(db: &mut Connection, book: &Book, query: Statement) -> Result<Standing, StoreError> {
+    let mut standing = Standing::new();
+    for row in query.rows_of(&[&["customer"], &["since_ms", "revenue"]], db).await? {
+        let ([customer], [since_ms, revenue]): ([String; 1], [i64; 2]) = row;
+        let from = timestamp(since_ms).to_zoned_datetime(book.business.zone.clone()).date();
+        let from = if since_ms == 0 { Date::MIN } else { from };
+        let revenue = u64::try_from(revenue).unwrap_or(0);
+        standing.entry(customer).or_default().push((from, revenue));
+    }
+    Ok(standing)
 }
 
 impl Account {

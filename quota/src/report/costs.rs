@@ -5,11 +5,10 @@
 //! an error there, not a wrong number.
 
 use serde::Serialize;
-use sqlx::Row;
 
 use super::calendar::Stretch;
 use crate::statement::Statement;
-use crate::store::{Record, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// A name that calls are told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,15 +96,33 @@ pub(crate) async fn lines(store: &Store, question: &Question<'_>) -> Result<Vec<
         return Ok(Vec::new());
     }
     let mut query = Statement::new(store.kind(), "");
-    group(&mut query, question);
+    group(&mut query, question, &SUMS);
     query.push(" ORDER BY at, cost DESC");
     for name in question.by {
         query.push(", ").push(name.column());
     }
     query.push(" LIMIT ").bind(question.limit);
     query.push(" OFFSET ").bind(question.offset);
-    let rows = query.query().fetch_all(store.reader()).await?;
-    rows.iter().map(|row| line(row, question.by)).collect()
+    let names: Vec<_> = question.by.iter().map(|name| name.column()).collect();
+    let rows = query.rows_of(&[&["at"], &names, &SUMS], store.reader()).await?;
+    let line = |([at], names, sums): ([usize; 1], _, _)| Line { at, names, sums: Sums::of(sums) };
+    Ok(rows.into_iter().map(line).collect())
+}
+
+/// The nano-dollars of each stretch and name, where there are any.
+pub(crate) async fn each(
+    store: &Store,
+    stretches: &[Stretch],
+    only: &[(Name, String)],
+    by: Name,
+) -> Result<Vec<(usize, String, i64)>, StoreError> {
+    let question = Question { stretches, by: &[by], only, ..Question::default() };
+    let mut query = Statement::new(store.kind(), "");
+    group(&mut query, &question, &["cost"]);
+    query.push(" HAVING SUM(t.cost) > 0");
+    let rows = query.rows_of(&[&["at"], &[by.column()], &["cost"]], store.reader()).await?;
+    let cost = |([at], [name], [cost]): ([usize; 1], [String; 1], [i64; 1])| (at, name, cost);
+    Ok(rows.into_iter().map(cost).collect())
 }
 
 /// How many lines there are in all, and what they come to together.
@@ -121,14 +138,15 @@ pub(crate) async fn whole(
         query.push(format_args!(", CAST(COALESCE(SUM({column}), 0) AS BIGINT) AS {column}"));
     }
     query.push(" FROM (");
-    group(&mut query, question);
+    group(&mut query, question, &SUMS);
     query.push(") AS grouped");
-    let row = query.query().fetch_one(store.reader()).await?;
-    Ok((row.try_get("lines")?, sums(&row)?))
+    let rows = query.rows_of(&[&["lines"], &SUMS], store.reader()).await?;
+    let ([lines], sums) = rows.into_iter().next().unwrap_or_default();
+    Ok((lines, Sums::of(sums)))
 }
 
 /// Adds the statement that groups and sums.
-fn group(query: &mut Statement, question: &Question<'_>) {
+fn group(query: &mut Statement, question: &Question<'_>, sums: &[&str]) {
     query.push("WITH s(at, start, stop) AS (VALUES ");
     for (at, stretch) in (0_i64..).zip(question.stretches) {
         // Numbers of our own, written out: databases bound the number of parameters.
@@ -139,7 +157,7 @@ fn group(query: &mut Statement, question: &Question<'_>) {
     for name in question.by {
         query.push(format_args!(", t.{0} AS {0}", name.column()));
     }
-    for column in SUMS {
+    for column in sums {
         query.push(format_args!(", CAST(SUM(t.{column}) AS BIGINT) AS {column}"));
     }
     // The stretches come first, so that each is one range of the key.
@@ -153,29 +171,14 @@ fn group(query: &mut Statement, question: &Question<'_>) {
     }
 }
 
-fn line(row: &Record, by: &[Name]) -> Result<Line, StoreError> {
-    let names = by.iter().map(|name| row.try_get(name.column()));
-    Ok(Line {
-        at: usize::try_from(row.try_get::<i64, _>("at")?).unwrap_or(usize::MAX),
-        names: names.collect::<Result<_, _>>()?,
-        sums: sums(row)?,
-    })
-}
-
-fn sums(row: &Record) -> Result<Sums, StoreError> {
-    Ok(Sums {
-        calls: row.try_get("calls")?,
-        refused: row.try_get("refused")?,
-        unpriced: row.try_get("unpriced")?,
-        failed: row.try_get("failed")?,
-        estimated: row.try_get("estimated")?,
-        input_tokens: row.try_get("input_tokens")?,
-        output_tokens: row.try_get("output_tokens")?,
-        cost: row.try_get("cost")?,
-    })
-}
-
 impl Sums {
+    /// Of the columns in [`SUMS`].
+    const fn of(columns: [i64; 8]) -> Self {
+        let [calls, refused, failed, unpriced, estimated, input_tokens, output_tokens, cost] =
+            columns;
+        Self { calls, refused, unpriced, failed, estimated, input_tokens, output_tokens, cost }
+    }
+
     /// Whether there is anything in them that costs, or would if it had a price.
     pub(crate) const fn is_used(&self) -> bool {
         self.cost > 0 || self.unpriced > 0
