@@ -4,6 +4,8 @@
 //! at which one of them is known and the other is not. Its id is made of what it is about, so it
 //! can be written once only, by whichever replica comes first.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest as _, Sha256};
 use sqlx::{Pool, Row as _};
 
@@ -26,6 +28,8 @@ pub(crate) struct Reached<'a> {
     pub(crate) used: u64,
     /// Of how much.
     pub(crate) limit: u64,
+    /// What is told of a percentage.
+    pub(crate) text: Box<dyn Fn(u32) -> String + Send + Sync + 'a>,
 }
 
 /// Writes an alert for each threshold that was reached and not yet told.
@@ -34,17 +38,43 @@ pub(crate) struct Reached<'a> {
 /// one is kept as told.
 pub(crate) async fn put(
     db: &mut Connection,
+    reached: &[Reached<'_>],
+    channels: &[&str],
+    now_ms: i64,
+) -> Result<(), StoreError> {
+    let highest = reached.iter().filter_map(|reached| Some((reached.passed().next()?, reached)));
+    let highest: Vec<_> =
+        highest.map(|(percent, reached)| (reached.id(percent), reached)).collect();
+    let told = told(db, &highest).await?;
+    for (_, reached) in highest.iter().filter(|(id, _)| !told.contains(id)) {
+        tell(db, reached, channels, now_ms).await?;
+    }
+    Ok(())
+}
+
+/// Those of the alerts that are written, in one look: nearly all are, once a threshold is passed.
+async fn told(
+    db: &mut Connection,
+    alerts: &[(String, &Reached<'_>)],
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut told = BTreeSet::new();
+    for some in alerts.chunks(BATCH) {
+        let mut query =
+            Statement::new(store::Kind::of(db), "SELECT id FROM alert_outbox WHERE id IN (");
+        query.rows(some, |row, (id, _)| _ = row.bind(id)).push(")");
+        told.extend(query.scalar::<String>().fetch_all(&mut *db).await?);
+    }
+    Ok(told)
+}
+
+async fn tell(
+    db: &mut Connection,
     reached: &Reached<'_>,
     channels: &[&str],
     now_ms: i64,
-    text: impl Fn(u32) -> String,
 ) -> Result<(), StoreError> {
-    let mut passed: Vec<u32> =
-        reached.thresholds.iter().copied().filter(|percent| reached.is_past(*percent)).collect();
-    passed.sort_unstable_by(|a, b| b.cmp(a));
-    passed.dedup();
-    for (at, percent) in passed.into_iter().enumerate() {
-        let alert = reached.alert(percent, now_ms, text(percent));
+    for (at, percent) in reached.passed().enumerate() {
+        let alert = reached.alert(percent, now_ms, (reached.text)(percent));
         if !insert(db, reached, &alert, now_ms).await? {
             // This one was told, and with it or before it all that are lower.
             break;
@@ -58,11 +88,18 @@ pub(crate) async fn put(
     Ok(())
 }
 
+/// Whether this percentage of a limit is used. Nothing is a part of no limit.
+pub(crate) fn is_past(used: u64, limit: u64, percent: u32) -> bool {
+    let part = u128::from(limit).saturating_mul(percent.into());
+    limit > 0 && u128::from(used).saturating_mul(100) >= part
+}
+
 impl Reached<'_> {
-    /// Whether this percentage of the limit is used. Nothing is a part of no limit.
-    fn is_past(&self, percent: u32) -> bool {
-        let part = u128::from(self.limit).saturating_mul(percent.into());
-        self.limit > 0 && u128::from(self.used).saturating_mul(100) >= part
+    /// The thresholds that are passed, each once, the highest first.
+    pub(crate) fn passed(&self) -> impl Iterator<Item = u32> + Send + use<> {
+        let thresholds = self.thresholds.iter().copied();
+        let passed = thresholds.filter(|percent| is_past(self.used, self.limit, *percent));
+        passed.collect::<BTreeSet<_>>().into_iter().rev()
     }
 
     const fn kind(&self) -> Kind {
@@ -303,3 +340,5 @@ pub(crate) async fn latest(pool: &Pool<Db>, count: i64) -> Result<Vec<Told>, Sto
 const CLAIM_MS: i64 = 60_000;
 /// Deliveries claimed at once: what one replica can make while the claim lasts.
 const AT_ONCE: i64 = 4;
+/// Alerts of one statement: far below the 32,766 parameters that SQLite takes.
+const BATCH: usize = 500;

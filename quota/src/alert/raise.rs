@@ -63,10 +63,13 @@ pub async fn raise(
     let found: Vec<_> = found.collect();
     let moments: Vec<_> = found.iter().map(|(_, moment, _)| *moment).collect();
     let before = allowance::before(db, zone, &moments).await?;
-    for ((balance, moment, part), before) in found.into_iter().zip(before) {
-        budget(db, book, now, balance, (moment, part), before).await?;
-    }
-    margins(db, book, now, &settled.spent).await
+    let budgets = found.into_iter().zip(before);
+    let budgets = budgets.filter_map(|((balance, moment, part), before)| {
+        budget(book, now, balance, (moment, part), before)
+    });
+    let mut reached: Vec<_> = budgets.collect();
+    reached.extend(margins(db, book, now, &settled.spent).await?);
+    outbox::put(db, &reached, &channel::set_up(&book.alerts), now.as_millisecond()).await
 }
 
 /// The balances, but of a budget that rolls along only that of its present step, with what is fresh in
@@ -100,14 +103,13 @@ async fn present(
     Ok(balances)
 }
 
-async fn budget(
-    db: &mut Connection,
-    book: &Book,
+fn budget<'a>(
+    book: &'a Book,
     now: Timestamp,
-    balance: &Balance,
-    (Moment { owner, rule, at, .. }, part): (Moment<'_>, &str),
+    balance: &'a Balance,
+    (Moment { owner, rule, at, .. }, part): (Moment<'a>, &'a str),
     before: Before,
-) -> Result<(), StoreError> {
+) -> Option<Reached<'a>> {
     let zone = &book.business.zone;
     let plan = owner.customer().and_then(|customer| book.plan_of(customer, at));
     let unit_name = plan.map_or("", |plan| &plan.unit_name);
@@ -115,12 +117,21 @@ async fn budget(
     // What rolls along is told of once in its whole length.
     let length = u64::try_from(rule.cycle.reach()).unwrap_or(0);
     let lap = balance.window_start.checked_rem(length).unwrap_or(0);
-    let balance = &Balance {
-        window_start: balance.window_start.saturating_sub(lap),
-        used: balance.used.saturating_add(before.settled),
-        ..balance.clone()
+    let window_start = balance.window_start.saturating_sub(lap);
+    let used = balance.used.saturating_add(before.settled);
+    if !rule.warn_at.iter().any(|percent| outbox::is_past(used, most, *percent)) {
+        return None;
+    }
+    let text = move |percent| {
+        let name = match part {
+            "" => owner.name().to_owned(),
+            part => format!("{} ({part})", owner.name()),
+        };
+        let used = amount(rule.measure(), used, "");
+        let limit = amount(rule.measure(), most, unit_name);
+        message::budget_text(&name, percent, &used, &limit, rule.cycle)
     };
-    let reached = Reached {
+    Some(Reached {
         customer: match owner {
             Owner::Customer(customer) => named(book, customer, now),
             Owner::Pool(pool) => shared(pool),
@@ -130,34 +141,26 @@ async fn budget(
             unit: unit_label(rule.measure()).to_owned(),
             feature: rule.feature.clone(),
             window: rule.cycle.words(),
-            window_start: balance.window_start,
+            window_start,
         }),
-        window_start: balance.window_start,
+        window_start,
         thresholds: &rule.warn_at,
-        used: balance.used,
+        used,
         limit: most,
-    };
-    let used = amount(rule.measure(), balance.used, "");
-    let limit = amount(rule.measure(), most, unit_name);
-    let name = match part {
-        "" => owner.name().to_owned(),
-        part => format!("{} ({part})", owner.name()),
-    };
-    let text = |percent| message::budget_text(&name, percent, &used, &limit, rule.cycle);
-    let channels = channel::set_up(&book.alerts);
-    outbox::put(db, &reached, &channels, now.as_millisecond(), text).await
+        text: Box::new(text),
+    })
 }
 
 /// What this month has come to, beside what the customers pay. A customer without revenue is no news:
 /// the page shows it, at −100 %, from its first call on.
-async fn margins(
+async fn margins<'a>(
     db: &mut Connection,
-    book: &Book,
+    book: &'a Book,
     now: Timestamp,
     spent: &monthly::Costs,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Reached<'a>>, StoreError> {
     if book.alerts.margin == 0 {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let window = window_of(Cycle::Month { day: 1 }, &book.business.zone, now);
     let month = Days::month_of(window.start.date());
@@ -166,22 +169,26 @@ async fn margins(
     let present: Vec<_> = present.collect();
     let customers: Vec<_> = present.iter().map(|(customer, _)| *customer).collect();
     let accounts = account::of(db, book, &customers, now).await?;
-    for ((customer, used), account) in present.into_iter().zip(accounts) {
+    let reached = present.into_iter().zip(accounts).filter_map(|((customer, used), account)| {
         let limit = u64::try_from(account.prices.revenue(month)).unwrap_or(0);
-        let reached = Reached {
+        if !outbox::is_past(used, limit, book.alerts.margin) {
+            return None;
+        }
+        let text = move |percent| {
+            let (cost, revenue) = (usd(used.into()), price(limit.into()));
+            message::margin_text(&customer.name, percent, &cost, &revenue)
+        };
+        Some(Reached {
             customer: named(book, customer, now),
             budget: None,
             window_start: u64::try_from(window.id()).unwrap_or(0),
-            thresholds: &[book.alerts.margin],
+            thresholds: core::slice::from_ref(&book.alerts.margin),
             used,
             limit,
-        };
-        let (cost, revenue) = (usd(used.into()), price(limit.into()));
-        let text = |percent| message::margin_text(&customer.name, percent, &cost, &revenue);
-        let channels = channel::set_up(&book.alerts);
-        outbox::put(db, &reached, &channels, now.as_millisecond(), text).await?;
-    }
-    Ok(())
+            text: Box::new(text),
+        })
+    });
+    Ok(reached.collect())
 }
 
 fn named(book: &Book, customer: &customers::Customer, now: Timestamp) -> Customer {
