@@ -226,6 +226,11 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
             ("/options/num_predict", MAX_OUTPUT, How::Take),
         ],
         Api::TgiGenerate => &[
+            ("/model", MODEL, How::Take),
+            ("/model_id", MODEL, How::Take),
+            ("/n_predict", MAX_OUTPUT, How::Take),
+            ("/maximum_tokens", MAX_OUTPUT, How::Take),
+            ("/max_new_tokens", MAX_OUTPUT, How::Take),
             ("/stream", STREAM, How::Take),
             ("/parameters/max_new_tokens", MAX_OUTPUT, How::Take),
             ("/sampling_params/max_new_tokens", MAX_OUTPUT, How::Take),

@@ -68,6 +68,9 @@ const INVOKE_PLACES: &[Place] = &[
     // Titan, and Llama.
     ("/inputTextTokenCount",                                         BODY_INPUT,  Take),
     ("/results/*/tokenCount",                                        BODY_OUTPUT, Take),
+    ("/totalOutputTextTokenCount",                                   BODY_OUTPUT, Take),
+    // Where a guardrail steps in, this is all that a stream of Titan ends with.
+    ("/totalOutputTextTokenCount",                                   FINISH,      Take),
     ("/prompt_token_count",                                          BODY_INPUT,  Take),
     ("/generation_token_count",                                      BODY_OUTPUT, Take),
     // Pictures of Titan, Nova and Stability.

@@ -42,6 +42,8 @@ pub(super) const COUNT: Pick = 64;
 pub(super) const SUM: Pick = 80;
 /// From here on: places where words are counted, each for itself.
 pub(super) const KIND: Pick = 96;
+/// From here on: values of which the largest counts, because later events say less.
+pub(super) const PEAK: Pick = 112;
 
 /// How the usage objects of a stream go together.
 #[derive(Clone, Copy, Debug)]
@@ -180,16 +182,16 @@ impl Kept {
     /// Keeps what stands at a place.
     pub(super) fn note(&mut self, pick: Pick, raw: &[u8]) {
         match pick {
-            KIND.. => self.note_kind(raw),
-            SUM.. => {
+            KIND..PEAK => self.note_kind(raw),
+            SUM..PEAK => {
                 let number = serde_json::from_slice(raw).ok().and_then(|value| read(&value));
                 if let Some(number) = number {
                     // One below zero makes the sum absurd, which its reader tells.
                     self.add(pick, u64::try_from(number).unwrap_or(u64::MAX));
                 }
             }
-            COUNT.. if raw == b"\"\"" => {}
-            COUNT.. => self.add(pick, 1),
+            COUNT..PEAK if raw == b"\"\"" => {}
+            COUNT..PEAK => self.add(pick, 1),
             _ => {
                 if let Ok(value) = serde_json::from_slice(raw) {
                     self.set(pick, value);
@@ -201,6 +203,7 @@ impl Kept {
     /// Sets a field.
     pub(super) fn set(&mut self, pick: Pick, value: Value) {
         match self.fields.iter_mut().find(|(own, _)| *own == pick) {
+            Some((_, old)) if pick >= PEAK && read(old) > read(&value) => {}
             Some((_, old)) => *old = value,
             None => self.fields.push((pick, value)),
         }

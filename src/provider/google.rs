@@ -40,6 +40,12 @@ const PLACES: &[Place] = &[
     ("/candidates/*/content/parts/*/text",                        TEXT,    Measure),
     ("/candidates/*/content/parts/*/functionCall",                TEXT,    Measure),
     ("/candidates/*/content/parts/*/executableCode/code",         TEXT,    Measure),
+    // Google's code assistant wraps the same.
+    ("/response/modelVersion",                                    MODEL,   Take),
+    ("/response/usageMetadata",                                   USAGE,   Take),
+    ("/response/candidates/*/finishReason",                       FINISH,  Take),
+    ("/response/candidates/*/content/parts/*/text",               TEXT,    Measure),
+    ("/response/candidates/*/content/parts/*/functionCall",       TEXT,    Measure),
     ("/*/modelVersion",                                           MODEL,   Take),
     ("/*/usageMetadata",                                          USAGE,   Take),
     ("/*/error",                                                  ERROR,   Take),
@@ -95,8 +101,9 @@ const PICTURES: Pick = COUNT;
 const TOKENS: Pick = SUM;
 
 /// Whether a usage object has counts at all: Vertex sends `{"trafficType":…}` until the last event.
+/// One with escapes in it may have any key.
 fn has_counts(raw: &[u8]) -> bool {
-    memchr::memmem::find(raw, b"TokenCount\"").is_some()
+    memchr::memmem::find(raw, b"TokenCount\"").is_some() || raw.contains(&b'\\')
 }
 
 /// The word for Vertex's class of service where a client asked for numbers instead of names.

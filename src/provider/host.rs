@@ -23,8 +23,21 @@ pub fn provider_at(authority: &str) -> Option<&'static str> {
 /// in every version of its API.
 #[must_use]
 pub fn needs_usage_option(provider: &str) -> bool {
-    ["openai", "alibaba"].contains(&provider)
+    ASKED_FOR_USAGE.contains(&provider)
 }
+
+/// Providers that take the option, and without it say nothing in some streams at least.
+const ASKED_FOR_USAGE: [&str; 9] = [
+    "openai",
+    "alibaba",
+    "avian",
+    "baseten",
+    "cloudflare",
+    "databricks",
+    "doubleword",
+    "fireworks",
+    "ovhcloud",
+];
 
 /// Host suffixes, and the provider behind each; the names are those of the price book.
 #[rustfmt::skip]
@@ -74,6 +87,19 @@ const HOSTS: &[(&str, &str)] = &[
     ("inference.do-ai.run",                "digitalocean"),
     ("api.venice.ai",                      "venice"),
     ("ollama.com",                         "ollama"),
+    ("azuredatabricks.net",                "databricks"),
+    ("cloud.databricks.com",               "databricks"),
+    ("gcp.databricks.com",                 "databricks"),
+    ("api.cloudflare.com",                 "cloudflare"),
+    ("ml.cloud.ibm.com",                   "watsonx"),
+    ("api.aleph-alpha.com",                "aleph-alpha"),
+    ("api.reka.ai",                        "reka"),
+    ("api.jina.ai",                        "jina"),
+    ("inference.baseten.co",               "baseten"),
+    ("api.doubleword.ai",                  "doubleword"),
+    ("api.avian.io",                       "avian"),
+    ("endpoints.ai.cloud.ovh.net",         "ovhcloud"),
+    ("api.tokenfactory.nebius.com",        "nebius"),
     ("snowflakecomputing.com",             "snowflake"),
 ];
 
@@ -91,6 +117,8 @@ mod tests {
             ("us-central1-aiplatform.googleapis.com",  "vertex"),
             ("bedrock-runtime.us-east-1.amazonaws.com", "bedrock"),
             ("bedrock-mantle.us-east-1.api.aws",       "bedrock"),
+            ("adb-1.2.azuredatabricks.net",            "databricks"),
+            ("eu-de.ml.cloud.ibm.com",                 "watsonx"),
             ("lambda.us-east-1.api.aws",               ""),
             ("bedrock.api.aws.evil.example",           ""),
             ("notapi.x.ai.evil.example",               ""),

@@ -1,10 +1,11 @@
-//! Servers that one runs oneself: Ollama, text-generation-inference.
+//! Servers that one runs oneself: Ollama, text-generation-inference, llama.cpp; and hosted ones that
+//! count as those do, in fields of their own beside the text.
 
 use serde_json::Value;
 
 use super::Reported;
 use super::count::{MOST, read};
-use super::dialect::{COUNT, Dialect, ERROR, FIELD, FINISH, MODEL, Place, SUM, Seen, TEXT};
+use super::dialect::{COUNT, Dialect, ERROR, FIELD, FINISH, MODEL, PEAK, Place, SUM, Seen, TEXT};
 use crate::json::How::{Measure, Take};
 use crate::json::Pick;
 use crate::usage::{Unit, Usage};
@@ -46,6 +47,27 @@ const TGI_PLACES: &[Place] = &[
     ("/meta_info/finish_reason",                        FINISH,  Take),
     ("/text",                                           TEXT,    Measure),
     ("/error",                                          ERROR,   Take),
+    // llama.cpp's own; in a stream the totals run.
+    ("/model",                                          MODEL,   Take),
+    ("/tokens_evaluated",                               PROMPT,  Take),
+    ("/tokens_predicted",                               WRITTEN, Take),
+    ("/stop",                                           FINISH,  Take),
+    ("/content",                                        TEXT,    Measure),
+    // watsonx; in a stream only the first event has the length of the prompt.
+    ("/model_id",                                       MODEL,   Take),
+    ("/results/*/input_token_count",                    FIRST,   Take),
+    ("/results/*/generated_token_count",                WRITTEN, Take),
+    ("/results/*/stop_reason",                          FINISH,  Take),
+    ("/results/*/generated_text",                       TEXT,    Measure),
+    // DeepInfra's own.
+    ("/num_input_tokens",                               PROMPT,  Take),
+    ("/num_output_tokens",                              WRITTEN, Take),
+    ("/inference_status/tokens_input",                  PROMPT,  Take),
+    ("/inference_status/tokens_generated",              WRITTEN, Take),
+    // Aleph Alpha.
+    ("/num_tokens_prompt_total",                        PROMPT,  Take),
+    ("/num_tokens_generated",                           WRITTEN, Take),
+    ("/completions/*/completion",                       TEXT,    Measure),
     ("/generated_text",                                 TEXT,    Measure),
     ("/token/text",                                     TEXT,    Measure),
     ("/*/details/prefill/*/id",                         PREFILL, Take),
@@ -60,6 +82,8 @@ const TGI_HEADERS: &[(&str, Pick)] =
 const PROMPT: Pick = FIELD;
 const CACHED: Pick = FIELD + 1;
 const WRITTEN: Pick = FIELD + 2;
+/// The length of a prompt of which later events say that it is zero.
+const FIRST: Pick = PEAK;
 /// The tokens of the prompt, each as an entry.
 const PREFILL: Pick = COUNT;
 /// Answers that were generated too and not chosen.
@@ -74,7 +98,8 @@ fn generated(seen: &Seen<'_>) -> Option<Reported> {
     let written = field(seen, WRITTEN)?;
     let others = seen.kept.count(OTHERS);
     let cached = field(seen, CACHED).unwrap_or(0);
-    reported(field(seen, PROMPT).or(prefill), Some(written.saturating_add(others)), cached)
+    let prompt = field(seen, PROMPT).or(field(seen, FIRST)).or(prefill);
+    reported(prompt, Some(written.saturating_add(others)), cached)
 }
 
 /// A prompt of which nothing is said is unknown, not empty: Ollama left it out where all of it

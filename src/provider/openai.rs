@@ -31,6 +31,22 @@ const PLACES: &[Place] = &[
     // Groq's own place for the same; Moonshot's older one.
     ("/x_groq/usage", SPARE, Take),
     ("/choices/*/usage", SPARE, Take),
+    // Cloudflare's models at their own path.
+    ("/result/usage", USAGE, Take),
+    ("/result/response", TEXT, Measure),
+    ("/response", TEXT, Measure),
+    // DashScope's own call.
+    ("/output/text", TEXT, Measure),
+    ("/output/finish_reason", FINISH, Take),
+    ("/output/choices/*/finish_reason", FINISH, Take),
+    ("/output/choices/*/message/content", TEXT, Measure),
+    // Mistral's conversations.
+    ("/outputs/*/model", MODEL, Take),
+    ("/outputs/*/content", TEXT, Measure),
+    ("/content", TEXT, Measure),
+    // Embeddings of watsonx.
+    ("/model_id", MODEL, Take),
+    ("/input_token_count", EMBEDDED, Take),
     ("/service_tier", TIER, Take),
     ("/error", ERROR, Take),
     ("/x_groq/error", ERROR, Take),
@@ -81,13 +97,14 @@ const OCR_PLACES: &[Place] =
     &[("/model", MODEL, Take), ("/usage_info", USAGE, Take), ("/pages/*/markdown", TEXT, Measure)];
 
 const BREAKDOWN: Pick = FIELD;
+const EMBEDDED: Pick = FIELD + 1;
 const SECONDS: Pick = FIELD;
 const PICTURES: Pick = COUNT;
 /// What a model used that wrote a drawing, beside the one that made pictures.
 const DRAWING: Pick = FIELD;
 
 fn reported(seen: &Seen<'_>) -> Option<Reported> {
-    let reported = tokens(seen)?;
+    let reported = tokens(seen).or_else(|| embedded(seen))?;
     let models = seen.kept.field(BREAKDOWN).and_then(Value::as_array);
     let parts = models.into_iter().flatten().filter_map(|entry| {
         let model = entry.get("model")?.as_str()?;
@@ -99,6 +116,13 @@ fn reported(seen: &Seen<'_>) -> Option<Reported> {
     // Only where the parts are the whole can they stand for it.
     let parts = if billed == reported.usage { parts } else { Vec::new() };
     Some(Reported { parts, ..reported })
+}
+
+/// Reads a count that stands for itself.
+fn embedded(seen: &Seen<'_>) -> Option<Reported> {
+    let mut counts = Counts::new(seen.kept.field(EMBEDDED)?);
+    let usage = Usage::default().with(Unit::Input, counts.at("")?);
+    Some(Reported { usage, absurd: counts.absurd, ..Reported::default() })
 }
 
 /// Reads a usage object, or `None` where it has no counts.
@@ -117,7 +141,13 @@ pub(super) fn tokens(seen: &Seen<'_>) -> Option<Reported> {
     let mut parts = Parts::read(&mut counts, prompt, completion);
     parts.settle_conventions(seen.provider, total);
     let overlap = if seen.provider == "openrouter" { parts.overlap() } else { 0 };
+    let read = parts.prompt.saturating_add(parts.completion);
     let (mut usage, inconsistent) = parts.leaves(overlap);
+    // What Mistral's tools have read stands beside the prompt, and in the total.
+    let tools = counts.or_zero("/connector_tokens");
+    if tools > 0 && total == Some(read.saturating_add(tools)) {
+        usage.add(Unit::InputTool, tools);
+    }
     usage.add(Unit::Citation, counts.or_zero("/citation_tokens"));
     usage.add(Unit::WebSearch, searches(&mut counts));
     Some(Reported { usage, overlap, inconsistent, absurd: counts.absurd, ..Reported::default() })

@@ -30,13 +30,22 @@ pub fn route(method: &str, path: &str, provider: Option<&str>) -> Option<Route> 
     if !method.eq_ignore_ascii_case("POST") {
         return None;
     }
-    if let Some(api) = openai(&lower).or_else(|| others(&lower, provider)) {
-        // Azure's deployments, and the engines of OpenAI before models.
-        let named = lower.iter().position(|name| matches!(*name, "deployments" | "engines"));
-        let model = named.and_then(|at| segments.get(at.checked_add(1)?));
-        return Some(Route { api, model: model.map(|name| (*name).to_owned()) });
+    let known = openai(&lower).or_else(|| others(&lower, provider));
+    if let Some(api) = known.or_else(|| hosted(&lower, provider)) {
+        let model = named(&segments, &lower);
+        return Some(Route { api, model: model.map(str::to_owned) });
     }
-    bedrock(&segments, &lower).or_else(|| google(&segments, &lower))
+    let by_model = bedrock(&segments, &lower).or_else(|| google(&segments, &lower));
+    by_model.or_else(|| cloudflare(&segments, &lower))
+}
+
+/// Azure's deployments, Databricks' endpoints, and the engines of OpenAI before models.
+fn named<'a>(segments: &[&'a str], lower: &[&str]) -> Option<&'a str> {
+    let at = match lower {
+        [head @ .., "serving-endpoints", _, "invocations"] => head.len(),
+        _ => lower.iter().position(|name| matches!(*name, "deployments" | "engines"))?,
+    };
+    segments.get(at.checked_add(1)?).copied()
 }
 
 /// What asks for the outcome of a call made before.
@@ -82,6 +91,7 @@ fn others(path: &[&str], provider: Option<&str>) -> Option<Api> {
         [.., "api", "chat"] => Api::OllamaChat,
         [.., "api", "generate"] => Api::OllamaGenerate,
         [.., "api", "embed"] => Api::OllamaEmbed,
+        [.., "v1", "chat"] if provider == Some("writer") => Api::OpenAiChat,
         [.., "v1", "chat"] => Api::CohereV1Chat,
         [.., "v2", "chat"] => Api::CohereChat,
         [.., "v1", "generate"] => Api::CohereV1Generate,
@@ -92,6 +102,51 @@ fn others(path: &[&str], provider: Option<&str>) -> Option<Api> {
         [.., "models", _, _] if provider == Some("huggingface") => Api::HfInference,
         _ => return None,
     })
+}
+
+/// Calls that vendors have at paths of their own, and that speak what others speak.
+fn hosted(path: &[&str], provider: Option<&str>) -> Option<Api> {
+    Some(match path {
+        // watsonx
+        [.., "text", "chat" | "chat_stream"] => Api::OpenAiChat,
+        [.., "text", "generation" | "generation_stream"] if path.contains(&"ml") => {
+            Api::TgiGenerate
+        }
+        [.., "generation", "text" | "text_stream"] if path.contains(&"ml") => Api::TgiGenerate,
+        // Databricks, Snowflake, MiniMax
+        [.., "serving-endpoints", _, "invocations"] => Api::OpenAiChat,
+        [.., "cortex", "inference:complete"] => Api::OpenAiChat,
+        [.., "cortex", "inference:embed"] => Api::OpenAiEmbeddings,
+        [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::OpenAiChat,
+        // DashScope
+        [.., "services", "aigc", "text-generation" | "multimodal-generation", "generation"] => {
+            Api::OpenAiChat
+        }
+        [.., "services", "embeddings", _, _] => Api::OpenAiEmbeddings,
+        [.., "services", "rerank", _, _] => Api::Rerank,
+        // Voyage
+        [.., "multimodalembeddings" | "contextualizedembeddings"] => Api::OpenAiEmbeddings,
+        // llama.cpp
+        [.., "completion" | "infill"] if provider.is_none() => Api::TgiGenerate,
+        [.., "conversations"] | [.., "conversations", _] | [.., "conversations", _, "restart"]
+            if provider == Some("mistral") =>
+        {
+            Api::OpenAiChat
+        }
+        [.., "inference", _, _] if provider == Some("deepinfra") => Api::TgiGenerate,
+        [.., "complete"] if provider == Some("aleph-alpha") => Api::TgiGenerate,
+        [.., "models", _, _, "pipeline", _] if provider == Some("huggingface") => Api::HfInference,
+        _ => return None,
+    })
+}
+
+/// `…/run/@cf/{owner}/{model}`, and the same behind Cloudflare's gateway.
+fn cloudflare(path: &[&str], lower: &[&str]) -> Option<Route> {
+    let at = lower.iter().position(|name| matches!(*name, "@cf" | "@hf"))?;
+    let before = lower.get(at.checked_sub(1)?)?;
+    let model = path.get(at..)?.join("/");
+    matches!(*before, "run" | "workers-ai")
+        .then_some(Route { api: Api::OpenAiChat, model: Some(model) })
 }
 
 /// `…/model/{id}/{verb}`. The id of a resource has slashes of its own.
@@ -128,7 +183,9 @@ fn google(path: &[&str], lower: &[&str]) -> Option<Route> {
         ("rawpredict" | "streamrawpredict", _) => Api::VertexOpenAi,
         _ => return None,
     };
-    Some(Route { api, model: Some(model.to_owned()).filter(|model| !model.is_empty()) })
+    // Google's code assistant has the version of its API there, and the model in the body.
+    let model = Some(model).filter(|model| !model.is_empty() && *model != "v1internal");
+    Some(Route { api, model: model.map(str::to_owned) })
 }
 
 /// The names in a path, without parameters, blanks and what stands for nothing.
@@ -261,6 +318,22 @@ mod tests {
             ("/v1/projects/p/locations/l/publishers/mistralai/models/m:rawPredict", Some((VertexOpenAi, Some("m")))),
             ("/v1/projects/p/locations/l/publishers/google/models/t:predict", Some((VertexPredict, Some("t")))),
             ("/v1/models",                                            None),
+            ("/ml/v1/text/chat_stream?version=1",                     Some((OpenAiChat, None))),
+            ("/ml/v1/deployments/d/text/generation_stream",           Some((TgiGenerate, Some("d")))),
+            ("/ml/v1-beta/generation/text",                           Some((TgiGenerate, None))),
+            ("/images/text/generation",                               None),
+            ("/serving-endpoints/My-Claude/invocations",              Some((OpenAiChat, Some("My-Claude")))),
+            ("/serving-endpoints/chat/completions",                   Some((OpenAiChat, None))),
+            ("/api/v2/cortex/inference:complete",                     Some((OpenAiChat, None))),
+            ("/v1/text/chatcompletion_v2",                            Some((OpenAiChat, None))),
+            ("/api/v1/services/aigc/multimodal-generation/generation", Some((OpenAiChat, None))),
+            ("/api/v1/services/embeddings/text-embedding/text-embedding", Some((OpenAiEmbeddings, None))),
+            ("/v1/multimodalembeddings",                              Some((OpenAiEmbeddings, None))),
+            ("/completion",                                           Some((TgiGenerate, None))),
+            ("/client/v4/accounts/a/ai/run/@cf/meta/Llama-3",         Some((OpenAiChat, Some("@cf/meta/Llama-3")))),
+            ("/v1/a/gw/workers-ai/@cf/meta/llama-3",                  Some((OpenAiChat, Some("@cf/meta/llama-3")))),
+            ("/users/@cf/x",                                          None),
+            ("/v1internal:streamGenerateContent?alt=sse",             Some((GeminiStream, None))),
             ("/v1/chat%2Fcompletions;a=b//%20",                       Some((OpenAiChat, None))),
             ("/v1/%63hat/./x/../completions%3Fa",                     Some((OpenAiChat, None))),
             ("//V1//Messages%2f",                                     Some((AnthropicMessages, None))),
@@ -286,5 +359,20 @@ mod tests {
         assert_eq!(got("/v1beta/interactions/v1_x?stream=true"), Some(GeminiInteractionPoll));
         let inference = route("POST", "/models/a/b", Some("huggingface"));
         assert_eq!(inference.map(|route| route.api), Some(HfInference));
+        #[rustfmt::skip]
+        let at_home = [
+            ("writer",      "/v1/chat",                           OpenAiChat),
+            ("reka",        "/v1/chat",                           CohereV1Chat),
+            ("mistral",     "/v1/conversations/c/restart",        OpenAiChat),
+            ("deepinfra",   "/v1/inference/meta/llama",           TgiGenerate),
+            ("aleph-alpha", "/complete",                          TgiGenerate),
+            ("huggingface", "/hf-inference/models/a/b/pipeline/x", HfInference),
+        ];
+        for (provider, path, api) in at_home {
+            let here = route("POST", path, Some(provider)).map(|route| route.api);
+            let elsewhere = route("POST", path, Some("openai")).map(|route| route.api);
+            assert_eq!(here, Some(api), "{provider} {path}");
+            assert!(elsewhere.is_none() || path == "/v1/chat", "{path}");
+        }
     }
 }

@@ -285,7 +285,8 @@ fn text(raw: &[u8]) -> Option<String> {
 }
 
 /// What stands where an answer says that it is over, while it is not.
-const RUNNING: [&[u8]; 4] = [b"false", b"\"\"", b"\"in_progress\"", b"\"queued\""];
+const RUNNING: [&[u8]; 6] =
+    [b"false", b"\"\"", b"\"in_progress\"", b"\"queued\"", b"\"not_finished\"", b"\"null\""];
 /// Bytes of a text with nothing in it.
 const EMPTY: u64 = 2;
 /// What most streams of OpenAI's kind end with.

@@ -231,3 +231,16 @@ fn the_last_document_of_a_stream_counts_for_all_vendors() {
         assert_eq!((evidence.text_bytes, evidence.trouble), (6, None), "{documents:?}");
     }
 }
+
+#[test]
+fn a_stream_of_titan_that_a_guardrail_ends_counts_itself() {
+    let blocked = r#"{"outputText":"no","index":0.0,"totalOutputTextTokenCount":3.0,"inputTextTokenCount":6.0,"amazon-bedrock-guardrailAction":"INTERVENED"}"#;
+    let told = read(
+        Api::BedrockInvokeStream,
+        "amazon.titan-text-express-v1",
+        &[],
+        &wrapped(&[blocked]),
+        true,
+    );
+    assert_eq!((leaves(&told), told.is_final), (vec![(Input, 6), (Output, 3)], true));
+}

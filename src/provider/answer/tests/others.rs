@@ -266,3 +266,43 @@ fn tokens_of_pictures_count_apart_from_those_of_text() {
         told.parts.iter().map(|part| part.usage.leaves().collect::<Vec<_>>()).collect();
     assert_eq!(made, [expected.to_vec()]);
 }
+
+#[test]
+fn servers_that_count_beside_the_text_are_read_in_their_own_words() {
+    let event = |text: &str, counts: &str| {
+        format!(r#"{{"model_id":"m","results":[{{"generated_text":"{text}",{counts}}}]}}"#)
+    };
+    let first = event(
+        "",
+        r#""generated_token_count":0,"input_token_count":8,"stop_reason":"not_finished""#,
+    );
+    let next = event(
+        "ab",
+        r#""generated_token_count":1,"input_token_count":0,"stop_reason":"not_finished""#,
+    );
+    let last =
+        event("c", r#""generated_token_count":3,"input_token_count":0,"stop_reason":"eos_token""#);
+    let llama = |stop: bool, tokens: u8| {
+        format!(
+            r#"{{"content":"ab","stop":{stop},"tokens_predicted":{tokens},"tokens_evaluated":8}}"#
+        )
+    };
+    let deep = r#"{"results":[{"generated_text":"ab"}],"inference_status":{"tokens_input":8,"tokens_generated":3}}"#;
+    let aleph = r#"{"completions":[{"completion":"ab"}],"num_tokens_prompt_total":8,"num_tokens_generated":3}"#;
+    let told: Leaves = &[(Input, 8), (Output, 3)];
+    check(&[
+        (Api::TgiGenerate, stream(&[&first, &next, &last]), told),
+        (Api::TgiGenerate, stream(&[&llama(false, 1), &llama(true, 3)]), told),
+        (Api::TgiGenerate, llama(true, 3), told),
+        (Api::TgiGenerate, deep.to_owned(), told),
+        (Api::TgiGenerate, aleph.to_owned(), told),
+        (
+            Api::OpenAiEmbeddings,
+            r#"{"results":[{"embedding":[0.5]}],"input_token_count":8}"#.to_owned(),
+            &[(Input, 8)],
+        ),
+    ]);
+    for half in [stream(&[&first, &next]), stream(&[&llama(false, 1)])] {
+        assert!(!evidence(Api::TgiGenerate, &half, true).is_final, "{half}");
+    }
+}

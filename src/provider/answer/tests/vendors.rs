@@ -15,9 +15,9 @@ fn said_by(provider: &str, api: Api, body: &str) -> Evidence {
 
 #[test]
 fn each_vendors_own_names_are_read() {
-    use Api::{OpenAiChat, OpenAiResponses, TgiGenerate};
+    use Api::{CohereV1Chat, GeminiGenerate, OpenAiChat, OpenAiResponses, TgiGenerate};
     #[rustfmt::skip]
-    let cases: [(&str, Api, &str, Leaves); 8] = [
+    let cases: [(&str, Api, &str, Leaves); 12] = [
         ("perplexity", OpenAiResponses, r#"{"status":"completed","usage":{"input_tokens":9,"output_tokens":8,"total_tokens":17,"input_tokens_details":{"cache_read_input_tokens":4},"output_tokens_details":{"reasoning_tokens":5},"tool_calls_details":{"search_web":{"invocation":3}}}}"#,
                                         &[(Input, 5), (CacheRead, 4), (Output, 3), (Reasoning, 5), (WebSearch, 3)]),
         ("databricks", OpenAiChat,      r#"{"usage":{"prompt_tokens":9,"completion_tokens":8,"cache_read_input_tokens":4,"cache_creation_input_tokens":2}}"#,
@@ -34,6 +34,14 @@ fn each_vendors_own_names_are_read() {
                                         &[(Input, 9), (Output, 8)]),
         ("moonshot",   OpenAiChat,      r#"{"choices":[{"usage":{"prompt_tokens":9,"completion_tokens":8,"cached_tokens":4}}]}"#,
                                         &[(Input, 5), (CacheRead, 4), (Output, 8)]),
+        ("mistral",    OpenAiChat,      r#"{"outputs":[{"model":"m","content":"ab"}],"usage":{"prompt_tokens":9,"completion_tokens":8,"total_tokens":24,"connector_tokens":7}}"#,
+                                        &[(Input, 9), (InputTool, 7), (Output, 8)]),
+        ("cloudflare", OpenAiChat,      r#"{"result":{"response":"ab","usage":{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17}},"success":true}"#,
+                                        &[(Input, 9), (Output, 8)]),
+        ("google",     GeminiGenerate,  r#"{"response":{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":8}},"traceId":"t"}"#,
+                                        &[(Input, 9), (Output, 8)]),
+        ("reka",       CohereV1Chat,    r#"{"responses":[{"finish_reason":"stop"}],"usage":{"input_tokens":9,"output_tokens":8}}"#,
+                                        &[(Input, 9), (Output, 8)]),
     ];
     for (provider, api, body, expected) in cases {
         let evidence = said_by(provider, api, body);
@@ -115,4 +123,26 @@ fn an_event_says_the_same_in_every_legal_spelling() {
             }
         }
     }
+}
+
+#[test]
+fn running_totals_of_dashscope_are_final_with_the_last_of_them() {
+    let event = |text: &str, reason: &str, tokens: u8| {
+        format!(
+            "data:{{\"output\":{{\"choices\":[{{\"message\":{{\"content\":\"{text}\"}},\"finish_reason\":\"{reason}\"}}]}},\"usage\":{{\"input_tokens\":9,\"output_tokens\":{tokens},\"total_tokens\":{}}}}}\n\n",
+            9 + tokens
+        )
+    };
+    let half = event("ab", "null", 3);
+    assert!(!said_by("alibaba", Api::OpenAiChat, &half).is_final);
+    let all = said_by("alibaba", Api::OpenAiChat, &(half + &event("c", "stop", 8)));
+    assert!(all.is_final);
+    assert_eq!(leaves(&all), [(Input, 9), (Output, 8)]);
+}
+
+#[test]
+fn usage_whose_keys_are_escaped_is_usage() {
+    let body = r#"data: {"us\u0061geMetad\u0061ta":{"promptToken\u0043ount":9,"\u0063andidatesTokenC\u006funt":8},"candidates":[{"finishReason":"STOP"}]}"#;
+    let evidence = said_by("google", Api::GeminiStream, &format!("{body}\n\n"));
+    assert_eq!(leaves(&evidence), [(Input, 9), (Output, 8)]);
 }
