@@ -234,6 +234,7 @@ impl Parts {
     fn read(counts: &mut Counts<'_>, prompt: u64, completion: u64) -> Self {
         let cached = counts.first(&[
             "/prompt_tokens_details/cached_tokens",
+            "/prompt_token_details/cached_tokens",
             "/input_tokens_details/cached_tokens",
             "/input_tokens_details/cache_read_input_tokens",
             "/input_token_details/cached_tokens",
@@ -247,6 +248,8 @@ impl Parts {
         let written = counts.first(&[
             "/prompt_tokens_details/cache_write_tokens",
             "/input_tokens_details/cache_write_tokens",
+            "/prompt_tokens_details/cache_creation_input_tokens",
+            "/prompt_tokens_details/cache_creation_tokens",
             "/cache_creation_input_tokens",
         ]);
         let reasoning = counts.first(&[
@@ -278,9 +281,11 @@ impl Parts {
     fn settle_conventions(&mut self, provider: &str, total: Option<u64>) {
         let sum = self.prompt.saturating_add(self.completion);
         let adds_up = |part: u64| part > 0 && total == Some(sum.saturating_add(part));
-        if adds_up(self.reasoning) || ["vercel", "xai", "perplexity"].contains(&provider) {
+        let more = provider == "deepinfra" && self.reasoning > self.completion;
+        if adds_up(self.reasoning) || more || ["vercel", "xai", "perplexity"].contains(&provider) {
             // xAI's and Vercel's own costs prove it where their totals do not; Perplexity's deep
-            // research reasons more than it writes, and charges for both.
+            // research reasons more than it writes, and charges for both; at DeepInfra it depends
+            // on the model.
             self.completion = self.completion.saturating_add(self.reasoning);
         } else if adds_up(self.audio) && provider == "mistral" {
             self.prompt = self.prompt.saturating_add(self.audio);

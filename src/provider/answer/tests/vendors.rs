@@ -17,7 +17,7 @@ fn said_by(provider: &str, api: Api, body: &str) -> Evidence {
 fn each_vendors_own_names_are_read() {
     use Api::{CohereV1Chat, GeminiGenerate, OpenAiChat, OpenAiResponses, TgiGenerate};
     #[rustfmt::skip]
-    let cases: [(&str, Api, &str, Leaves); 12] = [
+    let cases: [(&str, Api, &str, Leaves); 15] = [
         ("perplexity", OpenAiResponses, r#"{"status":"completed","usage":{"input_tokens":9,"output_tokens":8,"total_tokens":17,"input_tokens_details":{"cache_read_input_tokens":4},"output_tokens_details":{"reasoning_tokens":5},"tool_calls_details":{"search_web":{"invocation":3}}}}"#,
                                         &[(Input, 5), (CacheRead, 4), (Output, 3), (Reasoning, 5), (WebSearch, 3)]),
         ("databricks", OpenAiChat,      r#"{"usage":{"prompt_tokens":9,"completion_tokens":8,"cache_read_input_tokens":4,"cache_creation_input_tokens":2}}"#,
@@ -40,6 +40,12 @@ fn each_vendors_own_names_are_read() {
                                         &[(Input, 9), (Output, 8)]),
         ("google",     GeminiGenerate,  r#"{"response":{"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":8}},"traceId":"t"}"#,
                                         &[(Input, 9), (Output, 8)]),
+        ("alibaba",    OpenAiChat,      r#"{"usage":{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4,"cache_creation_input_tokens":2}}}"#,
+                                        &[(Input, 3), (CacheRead, 4), (CacheWrite, 2), (Output, 8)]),
+        ("writer",     OpenAiChat,      r#"{"usage":{"prompt_tokens":9,"completion_tokens":8,"total_tokens":17,"prompt_token_details":{"cached_tokens":4}}}"#,
+                                        &[(Input, 5), (CacheRead, 4), (Output, 8)]),
+        ("deepinfra",  OpenAiChat,      r#"{"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11,"completion_tokens_details":{"reasoning_tokens":6}}}"#,
+                                        &[(Input, 9), (Output, 2), (Reasoning, 6)]),
         ("reka",       CohereV1Chat,    r#"{"responses":[{"finish_reason":"stop"}],"usage":{"input_tokens":9,"output_tokens":8}}"#,
                                         &[(Input, 9), (Output, 8)]),
     ];
