@@ -140,12 +140,13 @@ fn hosted(path: &[&str], provider: Option<&str>) -> Option<Api> {
     })
 }
 
-/// `…/run/@cf/{owner}/{model}`, and the same behind Cloudflare's gateway.
+/// `…/run/@cf/{owner}/{model}`, and the same behind Cloudflare's gateway, of models that write.
 fn cloudflare(path: &[&str], lower: &[&str]) -> Option<Route> {
     let at = lower.iter().position(|name| matches!(*name, "@cf" | "@hf"))?;
     let before = lower.get(at.checked_sub(1)?)?;
     let model = path.get(at..)?.join("/");
-    matches!(*before, "run" | "workers-ai")
+    let writes = !OTHER_THAN_TEXT.iter().any(|word| model.contains(word));
+    (writes && matches!(*before, "run" | "workers-ai"))
         .then_some(Route { api: Api::OpenAiChat, model: Some(model) })
 }
 
@@ -187,6 +188,10 @@ fn google(path: &[&str], lower: &[&str]) -> Option<Route> {
     let model = Some(model).filter(|model| !model.is_empty() && *model != "v1internal");
     Some(Route { api, model: model.map(str::to_owned) })
 }
+
+/// What models at Cloudflare are called that draw, listen or speak: they are not charged by the token.
+const OTHER_THAN_TEXT: [&str; 8] =
+    ["flux", "diffusion", "dreamshaper", "leonardo", "whisper", "deepgram", "tts", "resnet"];
 
 /// The names in a path, without parameters, blanks and what stands for nothing.
 fn segments(path: &str) -> Vec<&str> {
@@ -332,6 +337,7 @@ mod tests {
             ("/completion",                                           Some((TgiGenerate, None))),
             ("/client/v4/accounts/a/ai/run/@cf/meta/Llama-3",         Some((OpenAiChat, Some("@cf/meta/Llama-3")))),
             ("/v1/a/gw/workers-ai/@cf/meta/llama-3",                  Some((OpenAiChat, Some("@cf/meta/llama-3")))),
+            ("/client/v4/accounts/a/ai/run/@cf/black-forest-labs/flux-1-schnell", None),
             ("/users/@cf/x",                                          None),
             ("/v1internal:streamGenerateContent?alt=sse",             Some((GeminiStream, None))),
             ("/v1/chat%2Fcompletions;a=b//%20",                       Some((OpenAiChat, None))),
