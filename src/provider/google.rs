@@ -90,6 +90,9 @@ const INTERACTION_PLACES: &[Place] = &[
 #[rustfmt::skip]
 const PREDICT_PLACES: &[Place] = &[
     ("/predictions/*/embeddings/statistics/token_count", TOKENS,   Take),
+    // Text of PaLM.
+    ("/metadata/tokenMetadata/inputTokenCount/totalTokens", TOKENS, Take),
+    ("/metadata/tokenMetadata/outputTokenCount/totalTokens", WRITTEN, Take),
     ("/predictions/*/bytesBase64Encoded",                PICTURES, Take),
     ("/predictions/*/gcsUri",                            PICTURES, Take),
     ("/error",                                           ERROR,    Take),
@@ -99,6 +102,7 @@ const QUERIES: Pick = COUNT;
 const MAPS: Pick = COUNT + 1;
 const PICTURES: Pick = COUNT;
 const TOKENS: Pick = SUM;
+const WRITTEN: Pick = SUM + 1;
 
 /// Whether a usage object has counts at all: Vertex sends `{"trafficType":…}` until the last event.
 /// One with escapes in it may have any key.
@@ -149,8 +153,9 @@ fn billed(model: &str, searches: u64) -> u64 {
 
 fn predicted(seen: &Seen<'_>) -> Option<Reported> {
     if let Some(tokens) = seen.kept.sum(TOKENS) {
-        let usage = Usage::default().with(Unit::Input, tokens);
-        return Some(Reported { usage, absurd: tokens > MOST, ..Reported::default() });
+        let written = seen.kept.sum(WRITTEN).unwrap_or(0);
+        let usage = Usage::default().with(Unit::Input, tokens).with(Unit::Output, written);
+        return Some(Reported { usage, absurd: tokens.max(written) > MOST, ..Reported::default() });
     }
     let pictures = seen.kept.count(PICTURES);
     let usage = Usage::default().with(Unit::Image, pictures);

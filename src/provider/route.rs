@@ -61,7 +61,7 @@ fn poll(path: &[&str]) -> Option<Api> {
 fn openai(path: &[&str]) -> Option<Api> {
     Some(match path {
         [.., "chat", "completions"] => Api::OpenAiChat,
-        [.., "completions"] => Api::OpenAiCompletions,
+        [.., "completions"] | [.., "v1", "edits"] => Api::OpenAiCompletions,
         [.., "responses"] => Api::OpenAiResponses,
         [.., "responses", "compact"] => Api::OpenAiCompact,
         [.., "responses", _, "cancel"] => Api::OpenAiResponsePoll,
@@ -279,6 +279,7 @@ mod tests {
             ("/v1/projects/p/locations/l/publishers/google/models/g:streamGenerateContent?alt=sse", Some((GeminiStream, Some("g")))),
             ("/v1beta/models/g:countTokens",                          Some((GeminiCountTokens, Some("g")))),
             ("/v1/completions",                                       Some((OpenAiCompletions, None))),
+            ("/v1/edits",                                             Some((OpenAiCompletions, None))),
             ("/v1/fim/completions",                                   Some((OpenAiCompletions, None))),
             ("/v1/engines/davinci/completions",                       Some((OpenAiCompletions, Some("davinci")))),
             ("/v1/proxy/openai/v1/chat/completions?a=1&b=/v1/files#x", Some((OpenAiChat, None))),

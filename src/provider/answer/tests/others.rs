@@ -77,6 +77,11 @@ fn embeddings_and_predictions_of_google_count_what_they_say() {
         (Api::VertexPredict, predicted(&[one("1"), one("2.0"), one("4")].join(",")), &[(Input, 7)]),
         (Api::VertexPredict, predicted(&format!("{picture},{picture}")), &[(Image, 2)]),
         (Api::VertexPredict, predicted(r#"{"bytesBase64Encoded":""}"#), &[]),
+        (
+            Api::VertexPredict,
+            r#"{"predictions":[{"content":"ab"}],"metadata":{"tokenMetadata":{"inputTokenCount":{"totalTokens":5},"outputTokenCount":{"totalTokens":2}}}}"#.to_owned(),
+            &[(Input, 5), (Output, 2)],
+        ),
         (Api::VertexPredict, r#"{"name":"operations/1"}"#.to_owned(), &[]),
     ]);
     let absurd = evidence(Api::VertexPredict, &predicted(&[one("3"), one("-1")].join(",")), true);
