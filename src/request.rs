@@ -235,6 +235,14 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
             ("/parameters/max_new_tokens", MAX_OUTPUT, How::Take),
             ("/sampling_params/max_new_tokens", MAX_OUTPUT, How::Take),
         ],
+        Api::VendorChat => &[
+            ("/model", MODEL, How::Take),
+            ("/model_id", MODEL, How::Take),
+            ("/stream", STREAM, How::Take),
+            ("/max_tokens", MAX_OUTPUT, How::Take),
+            ("/parameters/max_tokens", MAX_OUTPUT, How::Take),
+            ("/completion_args/max_tokens", MAX_OUTPUT, How::Take),
+        ],
         _ => match api.shape() {
             // Google takes the names of its fields in either spelling.
             Shape::Google => &[
@@ -311,6 +319,8 @@ mod tests {
             (Api::OllamaChat,        r#"{"options":{"num_predict":7}}"#,                        Some(7)),
             (Api::OllamaChat,        r#"{"options":{"num_predict":-2}}"#,                       None),
             (Api::TgiGenerate,       r#"{"parameters":{"max_new_tokens":7}}"#,                  Some(7)),
+            (Api::VendorChat,        r#"{"parameters":{"max_tokens":7}}"#,                      Some(7)),
+            (Api::VendorChat,        r#"{"completion_args":{"max_tokens":7}}"#,                 Some(7)),
             (Api::TgiGenerate,       r#"{"sampling_params":{"max_new_tokens":7}}"#,             Some(7)),
         ];
         for (api, body, most) in cases {

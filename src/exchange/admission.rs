@@ -264,7 +264,7 @@ impl Exchange {
         match self.target.model {
             _ if self.target.signed => false,
             Some(_) => self.target.api.shape() == Shape::Google && self.head_held,
-            None => self.body.said().model.is_some(),
+            None => self.target.api.names_model() && self.body.said().model.is_some(),
         }
     }
 

@@ -85,6 +85,8 @@ pub enum Api {
     TgiGenerate,
     /// `POST …/models/{owner}/{model}` at Hugging Face: says no usage.
     HfInference,
+    /// A chat at a path of its vendor's own, whose request is not OpenAI's and whose usage is.
+    VendorChat,
 }
 
 /// Whose error bodies a client of the call understands.
@@ -106,7 +108,7 @@ pub enum Shape {
 
 impl Api {
     /// Every call, in the order of declaration.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
@@ -148,6 +150,7 @@ impl Api {
         Self::OllamaEmbed,
         Self::TgiGenerate,
         Self::HfInference,
+        Self::VendorChat,
     ];
 
     /// The name in the access log and in configurations.
@@ -191,6 +194,7 @@ impl Api {
             Self::OllamaEmbed => "ollama.embed",
             Self::TgiGenerate => "tgi.generate",
             Self::HfInference => "hf.inference",
+            Self::VendorChat => "vendor.chat",
         }
     }
 
@@ -283,6 +287,12 @@ impl Api {
     #[must_use]
     pub const fn has_usage_option(self) -> bool {
         matches!(self, Self::OpenAiChat | Self::OpenAiCompletions)
+    }
+
+    /// Whether a request that names its model does so as `model`, where it can be changed.
+    #[must_use]
+    pub const fn names_model(self) -> bool {
+        !matches!(self, Self::VendorChat | Self::TgiGenerate)
     }
 
     /// Whether it asks what became of an earlier call, and starts no work of its own.

@@ -100,7 +100,8 @@ impl Api {
             Self::OpenAiChat
             | Self::OpenAiCompletions
             | Self::OpenAiEmbeddings
-            | Self::VertexOpenAi => &openai::CHAT,
+            | Self::VertexOpenAi
+            | Self::VendorChat => &openai::CHAT,
             Self::OpenAiResponses | Self::OpenAiResponsePoll | Self::OpenAiCompact => {
                 &responses::RESPONSES
             }

@@ -108,7 +108,7 @@ fn others(path: &[&str], provider: Option<&str>) -> Option<Api> {
 fn hosted(path: &[&str], provider: Option<&str>) -> Option<Api> {
     Some(match path {
         // watsonx
-        [.., "text", "chat" | "chat_stream"] => Api::OpenAiChat,
+        [.., "text", "chat" | "chat_stream"] => Api::VendorChat,
         [.., "text", "generation" | "generation_stream"] if path.contains(&"ml") => {
             Api::TgiGenerate
         }
@@ -120,7 +120,7 @@ fn hosted(path: &[&str], provider: Option<&str>) -> Option<Api> {
         [.., "text", "chatcompletion_v2" | "chatcompletion_pro"] => Api::OpenAiChat,
         // DashScope
         [.., "services", "aigc", "text-generation" | "multimodal-generation", "generation"] => {
-            Api::OpenAiChat
+            Api::VendorChat
         }
         [.., "services", "embeddings", _, _] => Api::OpenAiEmbeddings,
         [.., "services", "rerank", _, _] => Api::Rerank,
@@ -131,7 +131,7 @@ fn hosted(path: &[&str], provider: Option<&str>) -> Option<Api> {
         [.., "conversations"] | [.., "conversations", _] | [.., "conversations", _, "restart"]
             if provider == Some("mistral") =>
         {
-            Api::OpenAiChat
+            Api::VendorChat
         }
         [.., "inference", _, _] if provider == Some("deepinfra") => Api::TgiGenerate,
         [.., "complete"] if provider == Some("aleph-alpha") => Api::TgiGenerate,
@@ -147,7 +147,7 @@ fn cloudflare(path: &[&str], lower: &[&str]) -> Option<Route> {
     let model = path.get(at..)?.join("/");
     let writes = !OTHER_THAN_TEXT.iter().any(|word| model.contains(word));
     (writes && matches!(*before, "run" | "workers-ai"))
-        .then_some(Route { api: Api::OpenAiChat, model: Some(model) })
+        .then_some(Route { api: Api::VendorChat, model: Some(model) })
 }
 
 /// `…/model/{id}/{verb}`. The id of a resource has slashes of its own.
@@ -324,7 +324,7 @@ mod tests {
             ("/v1/projects/p/locations/l/publishers/mistralai/models/m:rawPredict", Some((VertexOpenAi, Some("m")))),
             ("/v1/projects/p/locations/l/publishers/google/models/t:predict", Some((VertexPredict, Some("t")))),
             ("/v1/models",                                            None),
-            ("/ml/v1/text/chat_stream?version=1",                     Some((OpenAiChat, None))),
+            ("/ml/v1/text/chat_stream?version=1",                     Some((VendorChat, None))),
             ("/ml/v1/deployments/d/text/generation_stream",           Some((TgiGenerate, Some("d")))),
             ("/ml/v1-beta/generation/text",                           Some((TgiGenerate, None))),
             ("/images/text/generation",                               None),
@@ -332,12 +332,12 @@ mod tests {
             ("/serving-endpoints/chat/completions",                   Some((OpenAiChat, None))),
             ("/api/v2/cortex/inference:complete",                     Some((OpenAiChat, None))),
             ("/v1/text/chatcompletion_v2",                            Some((OpenAiChat, None))),
-            ("/api/v1/services/aigc/multimodal-generation/generation", Some((OpenAiChat, None))),
+            ("/api/v1/services/aigc/multimodal-generation/generation", Some((VendorChat, None))),
             ("/api/v1/services/embeddings/text-embedding/text-embedding", Some((OpenAiEmbeddings, None))),
             ("/v1/multimodalembeddings",                              Some((OpenAiEmbeddings, None))),
             ("/completion",                                           Some((TgiGenerate, None))),
-            ("/client/v4/accounts/a/ai/run/@cf/meta/Llama-3",         Some((OpenAiChat, Some("@cf/meta/Llama-3")))),
-            ("/v1/a/gw/workers-ai/@cf/meta/llama-3",                  Some((OpenAiChat, Some("@cf/meta/llama-3")))),
+            ("/client/v4/accounts/a/ai/run/@cf/meta/Llama-3",         Some((VendorChat, Some("@cf/meta/Llama-3")))),
+            ("/v1/a/gw/workers-ai/@cf/meta/llama-3",                  Some((VendorChat, Some("@cf/meta/llama-3")))),
             ("/client/v4/accounts/a/ai/run/@cf/black-forest-labs/flux-1-schnell", None),
             ("/users/@cf/x",                                          None),
             ("/v1internal:streamGenerateContent?alt=sse",             Some((GeminiStream, None))),
@@ -370,7 +370,7 @@ mod tests {
         let at_home = [
             ("writer",      "/v1/chat",                           OpenAiChat),
             ("reka",        "/v1/chat",                           CohereV1Chat),
-            ("mistral",     "/v1/conversations/c/restart",        OpenAiChat),
+            ("mistral",     "/v1/conversations/c/restart",        VendorChat),
             ("deepinfra",   "/v1/inference/meta/llama",           TgiGenerate),
             ("aleph-alpha", "/complete",                          TgiGenerate),
             ("huggingface", "/hf-inference/models/a/b/pipeline/x", HfInference),

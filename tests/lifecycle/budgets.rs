@@ -127,6 +127,15 @@ fn what_a_moved_call_was_given_of_the_other_model_is_given_back() {
 }
 
 #[test]
+fn a_call_whose_model_cannot_be_changed_is_refused_and_not_moved() {
+    let worker = Worker::new(&of_models(9));
+    let mut request = of("acme");
+    request.path = "/ml/v1/text/chat?version=1".to_owned();
+    request.body = br#"{"model_id":"gpt-5","messages":[]}"#.to_vec();
+    assert_eq!([(); 2].map(|()| decision(&worker, &request)), ["pass", "refuse"]);
+}
+
+#[test]
 fn maps_that_send_a_call_round_refuse_it() {
     let to = |id: &str, from: &str, to: &str| {
         format!(
