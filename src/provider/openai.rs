@@ -254,6 +254,7 @@ impl Parts {
         ]);
         let reasoning = counts.first(&[
             "/completion_tokens_details/reasoning_tokens",
+            "/completion_token_details/reasoning_tokens",
             "/output_tokens_details/reasoning_tokens",
             "/reasoning_tokens",
         ]);
