@@ -9,6 +9,8 @@ mod gzip;
 mod pool;
 mod zstd;
 
+use core::cell::Cell;
+
 use brotli::Brotli;
 use gzip::Flate;
 pub use pool::Pool;
@@ -30,28 +32,37 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// The coding that the header's value names, or `None` for one that cannot be read: an unknown
-    /// one, or several in a row.
+    /// The codings that the header's value names, the one to be taken off first in front, or `None`
+    /// where one of them cannot be read, or more than two were put on each other.
     #[must_use]
-    pub fn named(header: &str) -> Option<Self> {
-        let names = header.split(',').map(|name| name.trim().to_ascii_lowercase());
-        let mut names = names.filter(|name| !matches!(name.as_str(), "" | "identity"));
-        let coding = match names.next().as_deref() {
-            None => Self::Identity,
-            Some("gzip" | "x-gzip") => Self::Gzip,
-            Some("deflate") => Self::Deflate,
-            Some("br") => Self::Brotli,
-            Some("zstd") => Self::Zstd,
-            Some(_) => return None,
-        };
-        names.next().is_none().then_some(coding)
+    pub fn named(header: &str) -> Option<(Self, Self)> {
+        let names = header.rsplit(',').map(str::trim);
+        let mut codings = names.map(Self::of).filter(|coding| *coding != Some(Self::Identity));
+        let mut next = || codings.next().unwrap_or(Some(Self::Identity));
+        let named = (next()?, next()?);
+        codings.next().is_none().then_some(named)
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        #[rustfmt::skip]
+        const NAMES: [(&str, Coding); 7] = [
+            ("",         Coding::Identity),
+            ("identity", Coding::Identity),
+            ("gzip",     Coding::Gzip),
+            ("x-gzip",   Coding::Gzip),
+            ("deflate",  Coding::Deflate),
+            ("br",       Coding::Brotli),
+            ("zstd",     Coding::Zstd),
+        ];
+        let is = |&&(own, _): &&(&str, Self)| own.eq_ignore_ascii_case(name);
+        NAMES.iter().find(is).map(|&(_, coding)| coding)
     }
 }
 
 /// Why a body is not decoded, or no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// `content-encoding` names a coding that is not read here.
+    /// `content-encoding` names a coding that is not read here, or more than two.
     Unknown,
     /// This worker reads as many brotli and zstd bodies as it may.
     Busy,
@@ -77,10 +88,22 @@ impl Fault {
 /// Decodes one body.
 #[derive(Debug)]
 pub struct Decoder {
-    how: How,
+    outer: Stage,
+    /// What is left to be taken off then, if anything.
+    inner: Option<Box<Stage>>,
     /// Coded bytes that have been consumed.
-    taken: u64,
-    /// Decoded bytes that have been passed on.
+    taken: Cell<u64>,
+}
+
+/// Takes one coding off.
+#[derive(Debug)]
+struct Stage {
+    how: How,
+    /// Whether it is the first, which consumes the bytes of the body itself.
+    is_first: bool,
+    /// Whether anything of it has come.
+    begun: bool,
+    /// Bytes that have been passed on.
     given: u64,
 }
 
@@ -118,43 +141,88 @@ impl Decoder {
     /// takes a place of the pool, and gives it back when it is dropped or the body given up.
     #[must_use]
     pub fn new(content_encoding: &str, pool: &Pool) -> Self {
-        let how = match Coding::named(content_encoding) {
-            None => How::GivenUp(Fault::Unknown),
-            Some(Coding::Identity) => How::Plain,
-            Some(Coding::Gzip) => How::Flate(Flate::gzip()),
-            Some(Coding::Deflate) => How::Flate(Flate::zlib()),
-            Some(coding) => match pool.take() {
-                None => How::GivenUp(Fault::Busy),
-                Some(place) if coding == Coding::Brotli => How::Brotli(Brotli::new(place)),
-                Some(place) => How::Zstd(Box::new(Zstd::new(place))),
-            },
+        let (outer, inner) = match Coding::named(content_encoding) {
+            None => (How::GivenUp(Fault::Unknown), None),
+            Some((outer, Coding::Identity)) => (How::of(outer, pool), None),
+            Some((outer, inner)) => (How::of(outer, pool), Some(How::of(inner, pool))),
         };
-        Self { how, taken: 0, given: 0 }
+        let stage = |how, is_first| Stage { how, is_first, begun: false, given: 0 };
+        Self {
+            outer: stage(outer, true),
+            inner: inner.map(|inner| Box::new(stage(inner, false))),
+            taken: Cell::default(),
+        }
     }
 
     /// Why the body is not decoded, or no further.
     #[must_use]
-    pub const fn fault(&self) -> Option<Fault> {
+    pub fn fault(&self) -> Option<Fault> {
+        let inner = || self.inner.as_ref().and_then(|inner| inner.fault());
+        self.outer.fault().or_else(inner)
+    }
+
+    /// Whether the data has begun and not come to its end.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.outer.is_open() || self.inner.as_ref().is_some_and(|inner| inner.is_open())
+    }
+
+    /// Decodes one chunk, passing on what it yields in pieces.
+    pub fn feed(&mut self, chunk: &[u8], on_bytes: &mut dyn FnMut(&[u8])) {
+        let Self { outer, inner, taken } = self;
+        let Some(inner) = inner else { return outer.feed(chunk, taken, on_bytes) };
+        outer.feed(chunk, taken, &mut |bytes| inner.feed(bytes, taken, on_bytes));
+        if let Some(fault) = inner.fault() {
+            outer.how = How::GivenUp(fault);
+        }
+    }
+
+    /// Passes on what is held back of a body that broke off. Nothing can be fed after it.
+    pub fn end(&mut self, on_bytes: &mut dyn FnMut(&[u8])) {
+        let Self { outer, inner, taken } = self;
+        let Some(inner) = inner else { return outer.end(on_bytes) };
+        outer.end(&mut |bytes| inner.feed(bytes, taken, on_bytes));
+        inner.end(on_bytes);
+    }
+}
+
+impl How {
+    fn of(coding: Coding, pool: &Pool) -> Self {
+        match coding {
+            Coding::Identity => Self::Plain,
+            Coding::Gzip => Self::Flate(Flate::gzip()),
+            Coding::Deflate => Self::Flate(Flate::zlib()),
+            Coding::Brotli | Coding::Zstd => match pool.take() {
+                None => Self::GivenUp(Fault::Busy),
+                Some(place) if coding == Coding::Brotli => Self::Brotli(Brotli::new(place)),
+                Some(place) => Self::Zstd(Box::new(Zstd::new(place))),
+            },
+        }
+    }
+}
+
+impl Stage {
+    const fn fault(&self) -> Option<Fault> {
         match self.how {
             How::GivenUp(fault) => Some(fault),
             _ => None,
         }
     }
 
-    /// Whether the data has begun and not come to its end.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         match &self.how {
             How::Plain | How::GivenUp(_) => false,
             How::Flate(flate) => flate.is_open(),
-            How::Brotli(brotli) => self.taken > 0 && brotli.is_open(),
+            How::Brotli(brotli) => self.begun && brotli.is_open(),
             How::Zstd(zstd) => zstd.is_open(),
         }
     }
 
-    /// Decodes one chunk, passing on what it yields in pieces.
-    pub fn feed(&mut self, chunk: &[u8], on_bytes: &mut dyn FnMut(&[u8])) {
-        let mut rest = chunk;
+    /// Decodes one piece. What has been consumed of the body itself, `consumed`, bounds what may be
+    /// made of it, however many codings it is in.
+    fn feed(&mut self, piece: &[u8], consumed: &Cell<u64>, on_bytes: &mut dyn FnMut(&[u8])) {
+        self.begun |= !piece.is_empty();
+        let mut rest = piece;
         loop {
             let mut given = 0;
             let mut pass_on = |bytes: &[u8]| {
@@ -162,7 +230,7 @@ impl Decoder {
                 on_bytes(bytes);
             };
             let step = match &mut self.how {
-                How::Plain => return on_bytes(chunk),
+                How::Plain => return on_bytes(piece),
                 How::GivenUp(_) => return,
                 How::Flate(flate) => flate.step(rest, &mut pass_on),
                 How::Brotli(brotli) => brotli.step(rest, &mut pass_on),
@@ -174,9 +242,11 @@ impl Decoder {
                 Step::Damaged => return self.how = How::GivenUp(Fault::Damaged),
             };
             rest = rest.get(taken..).unwrap_or_default();
-            self.taken = self.taken.saturating_add(wide(taken));
+            if self.is_first {
+                consumed.set(consumed.get().saturating_add(wide(taken)));
+            }
             self.given = self.given.saturating_add(wide(given));
-            if self.given > MOST_TIMES.saturating_mul(self.taken).saturating_add(FREE_BYTES) {
+            if self.given > MOST_TIMES.saturating_mul(consumed.get()).saturating_add(FREE_BYTES) {
                 return self.how = How::GivenUp(Fault::Expands);
             }
             if matches!(step, Step::Hungry) {
@@ -185,12 +255,26 @@ impl Decoder {
         }
     }
 
-    /// Passes on what is held back of a body that broke off. Nothing can be fed after it.
-    pub fn end(&mut self, on_bytes: &mut dyn FnMut(&[u8])) {
+    fn end(&mut self, on_bytes: &mut dyn FnMut(&[u8])) {
         if let How::Zstd(zstd) = &mut self.how {
             zstd.end(on_bytes);
         }
     }
+}
+
+/// All of a body without its coding; `None` if that cannot be taken off, or has no end, or leaves
+/// more than `most` bytes.
+#[must_use]
+pub fn decoded(body: &[u8], content_encoding: &str, most: usize, pool: &Pool) -> Option<Vec<u8>> {
+    let mut decoder = Decoder::new(content_encoding, pool);
+    let (mut plain, mut fits) = (Vec::new(), true);
+    decoder.feed(body, &mut |bytes| {
+        fits &= plain.len().saturating_add(bytes.len()) <= most;
+        if fits {
+            plain.extend_from_slice(bytes);
+        }
+    });
+    (fits && decoder.fault().is_none() && !decoder.is_open()).then_some(plain)
 }
 
 fn wide(len: usize) -> u64 {

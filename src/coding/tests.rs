@@ -230,20 +230,57 @@ fn few_bodies_with_large_windows_are_read_at_once() {
 
 #[test]
 fn codings_have_the_names_of_http() {
+    use Coding::{Brotli, Deflate, Gzip, Identity, Zstd};
     #[rustfmt::skip]
     let cases = [
-        ("",               Some(Coding::Identity)),
-        ("identity",       Some(Coding::Identity)),
-        ("GZIP ",          Some(Coding::Gzip)),
-        ("x-gzip",         Some(Coding::Gzip)),
-        ("gzip, identity", Some(Coding::Gzip)),
-        ("deflate",        Some(Coding::Deflate)),
-        ("br",             Some(Coding::Brotli)),
-        ("Zstd",           Some(Coding::Zstd)),
-        ("compress",       None),
-        ("gzip, br",       None),
+        // header            to be taken off first, then
+        ("",                   Some((Identity, Identity))),
+        ("identity",           Some((Identity, Identity))),
+        ("GZIP ",              Some((Gzip,     Identity))),
+        ("x-gzip",             Some((Gzip,     Identity))),
+        ("gzip, identity",     Some((Gzip,     Identity))),
+        ("deflate",            Some((Deflate,  Identity))),
+        ("br",                 Some((Brotli,   Identity))),
+        ("Zstd",               Some((Zstd,     Identity))),
+        ("gzip, br",           Some((Brotli,   Gzip))),
+        ("gzip,, identity,gzip", Some((Gzip,   Gzip))),
+        ("compress",           None),
+        ("compress, gzip",     None),
+        ("gzip, gzip, gzip",   None),
     ];
-    for (header, coding) in cases {
-        assert_eq!(Coding::named(header), coding, "{header}");
+    for (header, codings) in cases {
+        assert_eq!(Coding::named(header), codings, "{header}");
+    }
+}
+
+#[test]
+fn two_codings_come_off_one_after_the_other_at_every_cut() {
+    let text = events(20);
+    for (inner, once) in coded(&text) {
+        for (outer, twice) in coded(&once) {
+            let header = format!("{inner}, {outer}");
+            for cut in 0..=twice.len() {
+                let (head, tail) = twice.split_at(cut);
+                assert_eq!(decode(&header, [head, tail]), whole(&text), "{header} cut at {cut}");
+            }
+            let (out, fault, is_open) = decode(&header, [&twice[..twice.len() / 2]]);
+            assert!(text.starts_with(&out) && fault.is_none() && is_open, "{header}");
+            let swapped = format!("{outer}, {inner}");
+            if inner != outer {
+                assert_ne!(decode(&swapped, [&*twice]), whole(&text), "{swapped}");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_codings_may_expand_no_more_than_one() {
+    let zeros = vec![0; 64 << 20];
+    let once = gzip(&zeros, 0, b"");
+    for (outer, twice) in coded(&once) {
+        assert!(twice.len() < 16_384, "{outer} {}", twice.len());
+        let (out, fault, _) = decode(&format!("gzip, {outer}"), [&*twice]);
+        assert_eq!(fault, Some(Fault::Expands), "{outer}");
+        assert!(out.len() < 20 << 20, "{outer} {}", out.len());
     }
 }

@@ -13,11 +13,14 @@ use tollgate_fuzz::Input;
 fuzz_target!(|bytes: &[u8]| {
     let Some(input) = Input::read(bytes) else { return };
     let coding = ["gzip", "deflate", "br", "zstd"][usize::from(input.choice & 3)];
-    let whole = decode(coding, &mut [input.body].into_iter());
-    for cut in
-        [decode(coding, &mut input.pieces(input.body)), decode(coding, &mut input.body.chunks(1))]
-    {
-        assert!(are_alike(&cut, &whole), "cut");
+    for header in [coding, &format!("{coding}, deflate")] {
+        let whole = decode(header, &mut [input.body].into_iter());
+        for cut in [
+            decode(header, &mut input.pieces(input.body)),
+            decode(header, &mut input.body.chunks(1)),
+        ] {
+            assert!(are_alike(&cut, &whole), "cut");
+        }
     }
 
     // Encoders are slow: half of the time is left for bytes that no encoder makes.
@@ -34,6 +37,9 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let decoded = decode(coding, &mut input.pieces(&coded));
     assert!(decoded == (input.body.to_vec(), None, false), "round trip");
+    let twice = [&HEADER[..], &compress_to_vec(&coded, 1), &[0; 8]].concat();
+    let decoded = decode(&format!("{coding}, gzip"), &mut input.pieces(&twice));
+    assert!(decoded == (input.body.to_vec(), None, false), "round trip of two");
     // A body that breaks off gives no other bytes, and is not taken for whole.
     let (head, tail) = coded.split_at(coded.len() / 2);
     let (out, fault, is_open) = decode(coding, &mut input.pieces(head));
