@@ -17,12 +17,13 @@ mod telling;
 use std::rc::Rc;
 
 use crate::budget::Used;
+use crate::coding::decoded;
 use crate::config::Anonymous;
 use crate::desk::{Desk, Hold, Room};
 use crate::estimate::Basis;
 use crate::gate::{Gate, Target};
 use crate::price::Prices;
-use crate::provider::{Answer, Shape};
+use crate::provider::{Answer, Shape, Trouble};
 use crate::record::{Amount, Decision, Outcome, Record};
 use crate::request::{Body, Change};
 use crate::scope::Scope;
@@ -113,6 +114,8 @@ pub struct Exchange {
     began_ms: u64,
     who: Who,
     body: Body,
+    /// The body's `content-encoding`; empty for none. A body that has one is not changed.
+    coding: String,
     /// Whether all of the request has come. An answer may begin before it has.
     asked: bool,
     /// Whether what has come of it is kept back until the service has been heard.
@@ -169,11 +172,13 @@ impl Exchange {
         now_ms: u64,
         mut lookup: impl FnMut(&Origin) -> Lookup,
     ) -> Self {
-        let content_type = Origin::Header("content-type".to_owned());
-        let content_type = match target.api.takes_forms().then(|| lookup(&content_type)) {
-            Some(Lookup::Value(text)) => String::from_utf8(text).unwrap_or_default(),
-            _ => String::new(),
+        let mut header = |name: &str| match lookup(&Origin::Header(name.to_owned())) {
+            Lookup::Value(text) => String::from_utf8_lossy(&text).into_owned(),
+            Lookup::Absent | Lookup::NotYet => String::new(),
         };
+        let coding = header("content-encoding");
+        let content_type =
+            if target.api.takes_forms() { header("content-type") } else { String::new() };
         let config = &gate.config;
         let who = Who {
             tenant: Name::ask(&config.tenant, &mut lookup),
@@ -181,7 +186,10 @@ impl Exchange {
             user: Name::ask(&config.user, &mut lookup),
             unit: Name::ask(&config.unit, &mut lookup),
         };
-        let body = Body::new(&gate.questions(target.api), &content_type);
+        let mut body = Body::new(&gate.questions(target.api), &content_type);
+        if !is_plain(&coding) {
+            body = body.coded(&coding, &gate.places.pool);
+        }
         Self {
             prices: gate.prices(),
             gate,
@@ -190,6 +198,7 @@ impl Exchange {
             began_ms: now_ms,
             who,
             body,
+            coding,
             asked: false,
             waits: false,
             head_held: false,
@@ -249,6 +258,7 @@ impl Exchange {
             return Step::Continue;
         }
         self.asked = true;
+        self.body.finish();
         self.who.settle(&self.gate.config, self.body.said());
         let step = self.decide(true, 0, teller);
         self.waits = step == Step::Wait;
@@ -273,7 +283,16 @@ impl Exchange {
         waited_ms: u64,
         teller: Teller<'_, impl Shared>,
     ) -> Step {
-        self.survey = Some(survey(self.target.api, body));
+        let api = self.target.api;
+        self.survey = Some(match self.is_coded() {
+            false => survey(api, body),
+            true => {
+                let Gate { config, places, .. } = &*self.gate;
+                decoded(body, &self.coding, config.max_buffered, &places.pool)
+                    .ok_or(Unbounded::Coding)
+                    .and_then(|body| survey(api, &body))
+            }
+        });
         self.retry(waited_ms, teller)
     }
 
@@ -356,6 +375,16 @@ impl Exchange {
         }
     }
 
+    /// Whether nothing of its body may be changed: the client has signed it, or it is in a coding.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.target.signed || self.is_coded()
+    }
+
+    fn is_coded(&self) -> bool {
+        !is_plain(&self.coding)
+    }
+
     /// The model asked for and the one it was changed to, if it was.
     #[must_use]
     pub fn downgrade(&self) -> Option<(&str, &str)> {
@@ -371,6 +400,7 @@ impl Exchange {
         let asked = self.asked && !self.waits;
         let Self { gate, prices, target, began_ms, mut who, body, phase, .. } = self;
         let (call_id, mut admitted) = (self.call_id, self.admitted);
+        let unread = body.fault().map(|_| Trouble::Request);
         let said = body.end();
         // Of a body that broke off, too, what it has said holds.
         who.settle(&gate.config, &said);
@@ -467,7 +497,7 @@ impl Exchange {
             budget: admitted.budget,
             firm: admitted.firm,
             outcome,
-            trouble: evidence.trouble,
+            trouble: evidence.trouble.or(unread.filter(|_| is_success(status))),
         };
         (record, charges)
     }

@@ -9,6 +9,7 @@ mod most;
 
 use std::rc::Rc;
 
+use crate::coding::{Decoder, Fault, Pool};
 use crate::json::{Found, How, Pick, Scanner, Spec};
 use crate::provider::{Api, Shape};
 pub use edit::{Change, Editor, edited};
@@ -56,7 +57,7 @@ pub struct Said {
     pub pictures: Option<u64>,
     /// The values at the pointers of the configuration, in their order.
     pub values: Vec<Option<String>>,
-    /// The length of the body in bytes.
+    /// The length of the body in bytes, as it is when its coding is taken off.
     pub bytes: u64,
 }
 
@@ -66,6 +67,10 @@ pub struct Body {
     questions: Rc<Spec>,
     reader: Reader,
     said: Said,
+    coded: Option<Box<Decoder>>,
+    /// Bytes that have come, in whatever coding.
+    come: u64,
+    fault: Option<Fault>,
 }
 
 #[derive(Debug)]
@@ -84,24 +89,57 @@ impl Body {
             Some(form) => Reader::Form(form),
             None => Reader::Json(Scanner::new(Rc::clone(&spec))),
         };
-        Self { questions: spec, reader, said: Said { values, ..Said::default() } }
+        let said = Said { values, ..Said::default() };
+        Self { questions: spec, reader, said, coded: None, come: 0, fault: None }
+    }
+
+    /// The reader of a body in this `content-encoding`.
+    #[must_use]
+    pub fn coded(mut self, content_encoding: &str, pool: &Pool) -> Self {
+        self.coded = Some(Box::new(Decoder::new(content_encoding, pool)));
+        self
     }
 
     /// Reads one chunk.
     pub fn feed(&mut self, chunk: &[u8]) {
-        let bytes = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
-        let Self { questions, reader, said } = self;
-        said.bytes = said.bytes.saturating_add(bytes);
+        self.come = self.come.saturating_add(wide(chunk.len()));
+        match self.coded.take() {
+            None => self.read(chunk),
+            Some(mut coded) => {
+                coded.feed(chunk, &mut |bytes| self.read(bytes));
+                self.coded = Some(coded);
+                self.said.bytes = self.said.bytes.max(self.come);
+            }
+        }
+    }
+
+    /// Ends the body: what reads its coding is let go of.
+    pub fn finish(&mut self) {
+        if let Some(mut coded) = self.coded.take() {
+            let is_open = coded.is_open();
+            coded.end(&mut |bytes| self.read(bytes));
+            self.fault = coded.fault().or(is_open.then_some(Fault::Damaged));
+        }
+    }
+
+    /// Why its coding could not be taken off, once it has ended.
+    #[must_use]
+    pub const fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        let Self { questions, reader, said, .. } = self;
+        said.bytes = said.bytes.saturating_add(wide(bytes.len()));
         match reader {
-            Reader::Json(scanner) => scanner.feed(chunk, &mut |found| match found {
+            Reader::Json(scanner) => scanner.feed(bytes, &mut |found| match found {
                 Found::Value(pick, raw) => said.note(pick, raw),
                 Found::Text(TEXT, bytes) => {
-                    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-                    said.text_bytes = said.text_bytes.saturating_add(bytes);
+                    said.text_bytes = said.text_bytes.saturating_add(wide(bytes));
                 }
                 Found::Text(..) | Found::TooLong(_) => {}
             }),
-            Reader::Form(form) => form.feed(chunk, &mut |name, text| {
+            Reader::Form(form) => form.feed(bytes, &mut |name, text| {
                 for &(pick, how) in questions.wishes_under(name) {
                     said.note_field(pick, how, text);
                 }
@@ -122,7 +160,8 @@ impl Body {
 
     /// What the body has said in all.
     #[must_use]
-    pub fn end(self) -> Said {
+    pub fn end(mut self) -> Said {
+        self.finish();
         self.said
     }
 }
@@ -132,7 +171,7 @@ impl Said {
     fn note_field(&mut self, pick: Pick, how: How, text: &[u8]) {
         let text = String::from_utf8_lossy(text);
         match (pick, how) {
-            (_, How::Measure) => self.text_bytes = u64::try_from(text.len()).unwrap_or(u64::MAX),
+            (_, How::Measure) => self.text_bytes = wide(text.len()),
             (STREAM | MAX_OUTPUT | PICTURES, _) => self.note(pick, text.trim().as_bytes()),
             _ => self.note(pick, serde_json::Value::from(text).to_string().as_bytes()),
         }
@@ -159,6 +198,10 @@ impl Said {
             }
         }
     }
+}
+
+fn wide(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
 }
 
 /// A number of tokens or pictures, which some servers take as a float or as text, too.

@@ -23,6 +23,8 @@ pub enum Unbounded {
     Api,
     /// The request is not one JSON document.
     NotJson,
+    /// Its coding cannot be taken off, or leaves more than may be held.
+    Coding,
     /// It has something that may change what is done or charged, and is not known here.
     Parameter,
     /// It lets the provider's own tools run, as often as they like.
@@ -45,6 +47,7 @@ impl Unbounded {
         match self {
             Self::Api => "calls of this kind have no upper bound",
             Self::NotJson => "the request is not one JSON document",
+            Self::Coding => "the request's content coding cannot be read, or leaves too much",
             Self::Parameter => "the request has parameters that this gateway does not know",
             Self::Tools => "the request lets the provider run tools of its own",
             Self::Window => {

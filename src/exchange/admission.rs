@@ -243,8 +243,8 @@ impl Exchange {
 
     /// The shortest answer worth asking for, where the longest can be cut down.
     fn shortest(&self) -> Option<u64> {
-        let Target { api, provider, signed, .. } = &self.target;
-        let can = !signed && Most::of(*api, provider, 0).is_some();
+        let Target { api, provider, .. } = &self.target;
+        let can = !self.is_fixed() && Most::of(*api, provider, 0).is_some();
         let thought = self.body.said().thought.unwrap_or(0);
         can.then(|| thought.saturating_add(SHORTEST))
     }
@@ -264,7 +264,10 @@ impl Exchange {
         match self.target.model {
             _ if self.target.signed => false,
             Some(_) => self.target.api.shape() == Shape::Google && self.head_held,
-            None => self.target.api.names_model() && self.body.said().model.is_some(),
+            None => {
+                let names = self.target.api.names_model() && self.body.said().model.is_some();
+                names && !self.is_coded()
+            }
         }
     }
 

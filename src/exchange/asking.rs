@@ -31,7 +31,7 @@ impl Exchange {
 
     /// Begins with `step`, what the headers led to.
     pub(super) fn begin_asking(&mut self, step: Step) -> Step {
-        if !self.target.asks_usage {
+        if !self.target.asks_usage || self.is_fixed() {
             return step;
         }
         match step {

@@ -89,7 +89,7 @@ fn open(id: u32, stream: &mut Stream, (gate, head): (&Rc<Gate>, &Head), end: boo
     let held = step == Step::Hold && Vm::enter(|vm| vm.hold(root, id, now_ms)).unwrap_or(false);
     if held {
         exchange.on_head_held();
-    } else if exchange.may_ask() || step == Step::Hold && gate.decides() {
+    } else if exchange.may_ask() || step == Step::Hold && gate.decides() && !exchange.is_fixed() {
         // The body may have to be changed when its length can no longer be told.
         let removed = abi::remove_header(Headers::Request, "content-length");
         if removed.is_err() {

@@ -42,6 +42,8 @@ pub enum Trouble {
     Cut,
     /// Parts of the usage were larger than their whole, negative, or absurd.
     Inconsistent,
+    /// The coding of the request could not be taken off, so that its model and maximum are unknown.
+    Request,
 }
 
 impl Trouble {
@@ -55,6 +57,7 @@ impl Trouble {
             Self::Usage => "usage",
             Self::Cut => "cut",
             Self::Inconsistent => "inconsistent",
+            Self::Request => "request",
         }
     }
 }

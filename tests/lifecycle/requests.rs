@@ -1,7 +1,7 @@
 //! What becomes of a request on its way to the upstream.
 
 use crate::PRICED;
-use crate::support::dialect::{ALL, ANTHROPIC, GEMINI, OPENAI};
+use crate::support::dialect::{ALL, ANTHROPIC, GEMINI, OPENAI, coded};
 use crate::support::{Request, Worker};
 
 #[test]
@@ -134,4 +134,117 @@ fn a_request_with_trailers_or_without_a_body_is_a_call_too() {
 
     let bare = worker.exchange(&Request { body: Vec::new(), ..request }, &[GEMINI.json()]);
     assert_eq!(bare.fields(["tenant", "output_tokens"]), ["acme", "25"]);
+}
+
+/// What a client sends that codes its requests.
+fn in_coding(body: &str) -> impl Iterator<Item = Request> {
+    let plain = Request::of(&OPENAI, false);
+    coded(body.as_bytes()).into_iter().map(move |(coding, body)| {
+        let length = body.len().to_string();
+        let request = plain.clone().with("content-encoding", coding).with("content-length", length);
+        Request { body, ..request }
+    })
+}
+
+const CODED: &str = r#"{"model": "gpt-4o-mini", "user": "u7", "stream": true, "max_tokens": 70}"#;
+
+#[test]
+fn a_request_in_a_coding_is_read_and_goes_on_as_it_came() {
+    let configuration = r#"{"tenant": [{"header": "x-tenant-id"}], "user": [{"body": "/user"}]}"#;
+    for size in [1, 7, 4096] {
+        for request in in_coding(CODED) {
+            let worker = Worker::new(configuration);
+            let call = worker.stream();
+            call.request_headers(&request, false);
+            for chunk in request.body.chunks(size) {
+                call.request_body(chunk, false);
+            }
+            call.request_body(b"", true);
+            assert_eq!(call.upstream().body, request.body);
+            assert_eq!(call.sent_header("content-length"), Some(request.body.len().to_string()));
+            call.break_off("downstream_remote_disconnect");
+            let fields = ["request_model", "user", "stream", "output_tokens"];
+            assert_eq!(call.fields(fields), ["gpt-4o-mini", "u7", "true", "70"]);
+        }
+    }
+}
+
+#[test]
+fn a_request_in_a_coding_is_estimated_by_what_stands_in_it() {
+    let long = format!(r#"{{"model": "m", "text": "{}"}}"#, "four".repeat(1_000));
+    for request in in_coding(&long) {
+        assert!(request.body.len() < 400);
+        let worker = Worker::new(PRICED);
+        let call = worker.ask(&request);
+        call.break_off("downstream_remote_disconnect");
+        let input: usize = call.field("input_tokens").parse().unwrap();
+        assert_eq!(input, long.len().div_ceil(4));
+    }
+}
+
+#[test]
+fn a_request_whose_coding_cannot_be_read_is_counted() {
+    let [(_, gzip), ..] = coded(CODED.as_bytes());
+    let cut = &gzip[..gzip.len() - 9];
+    for (coding, body) in [("gzip", cut), ("gzip", CODED.as_bytes()), ("compress", &gzip)] {
+        let worker = Worker::new(PRICED);
+        let request = Request::of(&OPENAI, false).with("content-encoding", coding);
+        let request = Request { body: body.to_vec(), ..request };
+        let call = worker.exchange(&request, &[OPENAI.json()]);
+        assert_eq!(call.upstream().body, body);
+        assert_eq!(call.fields(["usage", "output_tokens"]), ["reported", "25"]);
+        let failures = worker.counters().into_iter();
+        let mut failures = failures.filter(|(name, _)| name.ends_with("parse_failures_total"));
+        assert!(failures.any(|(name, count)| name.contains("reason=.=request;") && count == 1));
+    }
+}
+
+/// A budget of so many tokens, which a request must be read for.
+fn tokens(limit: u64, more: &str) -> Worker {
+    let budget = format!(r#"{{"limit": {{"tokens": {limit}}}, "window": "day", {more}}}"#);
+    Worker::new(&format!(
+        r#"{{"budgets": [{budget}], "hold_headers": true, "max_buffered": 8192}}"#
+    ))
+    .that_lets_headers_be_held()
+}
+
+#[test]
+fn a_request_in_a_coding_is_decided_by_what_stands_in_it_and_never_changed() {
+    let most = r#""action": "refuse""#;
+    let changes = [
+        r#""action": {"downgrade": {"models": {"gpt-4o-mini": "gpt-4.1-nano"}}}"#,
+        r#""action": "refuse", "too_large": "lower""#,
+        r#""action": "refuse", "hold": "worst_case", "too_large": "lower""#,
+    ];
+    for request in in_coding(CODED) {
+        let enough = tokens(2_000, most);
+        let passed = enough.ask(&request);
+        assert_eq!(passed.upstream().body, request.body);
+        for more in [most].iter().chain(&changes) {
+            let too_little = tokens(60, more);
+            let refused = too_little.ask(&request);
+            assert!(refused.upstream().headers.is_none(), "{more}");
+            assert_eq!(refused.reply().unwrap().details, "tollgate_budget_exceeded", "{more}");
+        }
+        let firm = tokens(2_000, r#""action": "refuse", "hold": "worst_case""#);
+        let call = firm.exchange(&request, &[OPENAI.json()]);
+        assert_eq!((call.field("hold"), call.upstream().body), ("firm".into(), request.body));
+    }
+}
+
+#[test]
+fn a_request_that_expands_beyond_what_may_be_held_is_not_held() {
+    let long = format!(r#"{{"model": "m", "text": "{}"}}"#, "four".repeat(10_000));
+    for request in in_coding(&long) {
+        let worker = tokens(100_000, r#""action": "refuse""#);
+        let call = worker.stream();
+        call.request_headers(&request, false);
+        for byte in request.body.chunks(1) {
+            call.request_body(byte, false);
+        }
+        assert_eq!(call.reply().unwrap().details, "tollgate_body_too_large");
+        let firm = tokens(100_000, r#""action": "refuse", "hold": "worst_case""#);
+        let call = firm.ask(&request);
+        assert_eq!(call.reply().unwrap().details, "tollgate_hold_unbounded");
+    }
 }
