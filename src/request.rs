@@ -257,6 +257,9 @@ const fn asked_of(api: Api) -> &'static [(&'static str, Pick, How)] {
             ("/inferenceConfig/maxTokens", MAX_OUTPUT, How::Take),
             ("/inferenceConfig/max_new_tokens", MAX_OUTPUT, How::Take),
         ],
+        Api::PerplexityAsync => {
+            &[("/request/model", MODEL, How::Take), ("/request/max_tokens", MAX_OUTPUT, How::Take)]
+        }
         Api::GeminiInteractions => &[
             ("/model", MODEL, How::Take),
             ("/agent", MODEL, How::Take),

@@ -182,16 +182,54 @@ fn what_is_told_again_counts_where_it_was_not_told_before() {
         ("GET",  "/v1/responses/r", response(true,  "incomplete"),  "reported"),
     ];
     for (method, path, body, usage) in cases {
-        let gate = gate("{}");
-        let target = gate.target(method, path, "api.openai.com", "").unwrap();
-        let mut exchange = Exchange::open(gate, target, "id".into(), 0, |_| Lookup::Absent);
-        assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
-        exchange.on_answer_head(200, "", "", |_| None);
-        exchange.on_answer_body(body.as_bytes(), true, || 0);
-        let record = exchange.close(Close::new("via_upstream"), teller()).0;
-        let told = record.field(crate::config::LogField::Usage).unwrap();
-        assert_eq!(told, usage, "{method} {body}");
+        assert_told((method, path, "api.openai.com"), (200, &body), usage);
     }
+}
+
+#[test]
+fn what_is_deferred_counts_when_it_is_asked_for() {
+    let (xai, perplexity) = ("api.x.ai", "api.perplexity.ai");
+    let (chat, polled) = ("/v1/chat/completions", "/v1/chat/deferred-completion/r");
+    let done = r#"{"id":"c","model":"grok-4","choices":[],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#;
+    let deferred = r#"{"request_id":"r"}"#;
+    let (asked, poll) = ("/async/chat/completions", "/async/chat/completions/p");
+    let job = |status: &str, response: &str| {
+        format!(r#"{{"id":"p","model":"sonar-pro","status":"{status}","response":{response}}}"#)
+    };
+    let (begun, failed) = (job("CREATED", "null"), job("FAILED", "null"));
+    let (ended, at_work) = (job("COMPLETED", done), job("IN_PROGRESS", "null"));
+    #[rustfmt::skip]
+    let cases = [
+        // method, path,  host              status  body       usage
+        ("POST", chat,   xai,               200,    deferred,  "absent"),
+        ("POST", chat,   "api.openai.com",  200,    deferred,  "estimated"),
+        ("POST", chat,   xai,               200,    "{}",      "estimated"),
+        ("POST", chat,   xai,               200,    done,      "reported"),
+        ("GET",  polled, xai,               202,    "",        "absent"),
+        ("GET",  polled, xai,               200,    done,      "reported"),
+        ("GET",  polled, xai,               404,    "{}",      "absent"),
+        ("POST", asked,  perplexity,        200,    &*begun,   "absent"),
+        ("POST", asked,  perplexity,        200,    "{}",      "estimated"),
+        ("GET",  poll,   perplexity,        200,    &*at_work, "absent"),
+        ("GET",  poll,   perplexity,        200,    &*failed,  "absent"),
+        ("GET",  poll,   perplexity,        200,    &*ended,   "reported"),
+    ];
+    for (method, path, host, status, body, usage) in cases {
+        assert_told((method, path, host), (status, body), usage);
+    }
+}
+
+/// Asserts what comes of a call that is answered so.
+fn assert_told((method, path, host): (&str, &str, &str), (status, body): (u32, &str), usage: &str) {
+    let gate = gate("{}");
+    let target = gate.target(method, path, host, "").unwrap();
+    let mut exchange = Exchange::open(gate, target, "id".into(), 0, |_| Lookup::Absent);
+    assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
+    exchange.on_answer_head(status, "", if status < 300 { "" } else { "via_upstream" }, |_| None);
+    exchange.on_answer_body(body.as_bytes(), true, || 0);
+    let record = exchange.close(Close::new("via_upstream"), teller()).0;
+    let told = record.field(crate::config::LogField::Usage).unwrap();
+    assert_eq!(told, usage, "{method} {host} {body}");
 }
 
 #[test]
@@ -209,7 +247,8 @@ fn attempts_of_what_is_free_are_free() {
         assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
         exchange.on_answer_head(200, "", "", |_| None);
         exchange.on_answer_body(b"{\"usage\":{\"input_tokens\":5}}", true, || 0);
-        let record = exchange.close(Close { details: "via_upstream", attempts: 3 }, teller()).0;
+        let record =
+            exchange.close(Close { details: "via_upstream", attempts: 3 }, teller()).0;
         assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{path}");
     }
 }

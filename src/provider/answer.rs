@@ -229,7 +229,11 @@ impl Answer {
         let is_whole = self.told_ahead || (is_whole && !notes.has_lost());
         let cut = (whole && open && !is_whole).then_some(Trouble::Cut);
         let unread = matches!(notes.trouble, Some(Trouble::NotJson | Trouble::Coding(_)));
-        let unfinished = matches!(notes.status.as_deref(), Some("queued" | "in_progress"));
+        let begun = |status: &str| UNFINISHED.iter().any(|own| own.eq_ignore_ascii_case(status));
+        let unfinished = notes.status.as_deref().is_some_and(begun);
+        // Nothing but an id under which it can be asked for.
+        let said = reported.is_some() || notes.model.is_some() || notes.text_bytes > 0;
+        let deferred = provider == "xai" && !notes.again && notes.id.is_some() && !said;
         Evidence {
             is_final: reported.as_ref().is_some_and(|known| !known.prompt_unknown) && is_whole,
             service_tier: notes
@@ -243,7 +247,7 @@ impl Answer {
             model: notes.model,
             reported,
             told_again: notes.id.filter(|_| notes.again),
-            pending: notes.again && unfinished,
+            pending: (notes.again && unfinished) || deferred,
             text_bytes: notes.text_bytes,
             unread_bytes: if unread { self.bytes } else { 0 },
             error: notes.error,
@@ -349,6 +353,8 @@ impl Body {
 
 /// The bytes of a byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
+/// What is said of work in the background that has not come to its end.
+const UNFINISHED: [&str; 3] = ["queued", "in_progress", "created"];
 /// Where a usage object says which tier served the call.
 const TIERS: [&str; 3] = ["service_tier", "serviceTier", "trafficType"];
 

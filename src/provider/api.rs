@@ -5,6 +5,8 @@
 pub enum Api {
     /// `POST …/chat/completions`, of OpenAI and of all who speak it.
     OpenAiChat,
+    /// `GET …/chat/deferred-completion/{id}` at xAI: what became of a chat that was deferred.
+    XaiDeferredPoll,
     /// `POST …/completions`.
     OpenAiCompletions,
     /// `POST …/responses`.
@@ -75,6 +77,10 @@ pub enum Api {
     Rerank,
     /// `POST …/ocr`.
     MistralOcr,
+    /// `POST …/async/chat/completions`, `…/async/sonar` at Perplexity.
+    PerplexityAsync,
+    /// `GET …/async/chat/completions/{id}`, `…/async/sonar/{id}`: what became of one.
+    PerplexityAsyncPoll,
     /// `POST …/api/chat`.
     OllamaChat,
     /// `POST …/api/generate`.
@@ -108,8 +114,9 @@ pub enum Shape {
 
 impl Api {
     /// Every call, in the order of declaration.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 45] = [
         Self::OpenAiChat,
+        Self::XaiDeferredPoll,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
         Self::OpenAiResponsePoll,
@@ -145,6 +152,8 @@ impl Api {
         Self::CohereEmbed,
         Self::Rerank,
         Self::MistralOcr,
+        Self::PerplexityAsync,
+        Self::PerplexityAsyncPoll,
         Self::OllamaChat,
         Self::OllamaGenerate,
         Self::OllamaEmbed,
@@ -157,7 +166,7 @@ impl Api {
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
-            Self::OpenAiChat => "openai.chat",
+            Self::OpenAiChat | Self::XaiDeferredPoll => "openai.chat",
             Self::OpenAiCompletions => "openai.completions",
             Self::OpenAiResponses | Self::OpenAiResponsePoll => "openai.responses",
             Self::OpenAiCompact => "openai.responses.compact",
@@ -189,6 +198,7 @@ impl Api {
             Self::CohereEmbed => "cohere.v2.embed",
             Self::Rerank => "cohere.rerank",
             Self::MistralOcr => "mistral.ocr",
+            Self::PerplexityAsync | Self::PerplexityAsyncPoll => "perplexity.async",
             Self::OllamaChat => "ollama.chat",
             Self::OllamaGenerate => "ollama.generate",
             Self::OllamaEmbed => "ollama.embed",
@@ -236,7 +246,9 @@ impl Api {
     #[must_use]
     pub const fn owner(self) -> &'static str {
         match self {
+            Self::XaiDeferredPoll => "xai",
             Self::MistralOcr => "mistral",
+            Self::PerplexityAsync | Self::PerplexityAsyncPoll => "perplexity",
             Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed => "ollama",
             Self::TgiGenerate => "tgi",
             Self::HfInference => "huggingface",
@@ -292,13 +304,20 @@ impl Api {
     /// Whether a request that names its model does so as `model`, where it can be changed.
     #[must_use]
     pub const fn names_model(self) -> bool {
-        !matches!(self, Self::VendorChat | Self::TgiGenerate)
+        !matches!(self, Self::PerplexityAsync | Self::VendorChat | Self::TgiGenerate)
     }
 
     /// Whether it asks what became of an earlier call, and starts no work of its own.
     #[must_use]
     pub const fn is_poll(self) -> bool {
-        matches!(self, Self::OpenAiResponsePoll | Self::OpenAiRunPoll | Self::GeminiInteractionPoll)
+        matches!(
+            self,
+            Self::XaiDeferredPoll
+                | Self::OpenAiResponsePoll
+                | Self::OpenAiRunPoll
+                | Self::GeminiInteractionPoll
+                | Self::PerplexityAsyncPoll
+        )
     }
 
     /// Whether its answer is a stream, whatever the body of the request says.

@@ -106,6 +106,8 @@ impl Api {
                 &responses::RESPONSES
             }
             Self::OpenAiRuns | Self::OpenAiRunPoll => &responses::RUNS,
+            Self::XaiDeferredPoll => &openai::DEFERRED,
+            Self::PerplexityAsync | Self::PerplexityAsyncPoll => &openai::ASYNC,
             Self::OpenAiImages => &openai::IMAGES,
             Self::OpenAiTranscriptions | Self::OpenAiTranslations => &openai::AUDIO,
             Self::AnthropicMessages | Self::VertexAnthropic => &anthropic::MESSAGES,

@@ -7,7 +7,8 @@
 use super::Reported;
 use super::count::Counts;
 use super::dialect::{
-    COUNT, Dialect, ERROR, FIELD, FINISH, KIND, MODEL, Place, SPARE, Seen, TEXT, TIER, USAGE,
+    AGAIN, COUNT, Dialect, ERROR, FIELD, FINISH, ID, KIND, MODEL, Place, SPARE, STATUS, Seen, TEXT,
+    TIER, USAGE,
 };
 use crate::json::How::{Measure, Take};
 use crate::json::Pick;
@@ -24,6 +25,10 @@ pub(super) static AUDIO: Dialect = Dialect::new(AUDIO_PLACES, audio);
 pub(super) static SPEECH: Dialect = Dialect::new(&[], |_| None);
 /// Documents turned into text, by the page.
 pub(super) static OCR: Dialect = Dialect::new(OCR_PLACES, ocr);
+/// A chat that xAI was asked to defer, when it is asked for.
+pub(super) static DEFERRED: Dialect = Dialect::new(DEFERRED_PLACES, tokens);
+/// A chat that Perplexity has at work, with the chat itself in it once it is done.
+pub(super) static ASYNC: Dialect = Dialect::new(ASYNC_PLACES, tokens);
 
 const PLACES: &[Place] = &[
     ("/model", MODEL, Take),
@@ -48,6 +53,8 @@ const PLACES: &[Place] = &[
     ("/model_id", MODEL, Take),
     ("/input_token_count", EMBEDDED, Take),
     ("/service_tier", TIER, Take),
+    // All that xAI says of a chat that it defers; others have it beside the chat.
+    ("/request_id", ID, Take),
     ("/error", ERROR, Take),
     ("/x_groq/error", ERROR, Take),
     ("/choices/*/finish_reason", FINISH, Take),
@@ -95,6 +102,28 @@ const AUDIO_PLACES: &[Place] = &[
 
 const OCR_PLACES: &[Place] =
     &[("/model", MODEL, Take), ("/usage_info", USAGE, Take), ("/pages/*/markdown", TEXT, Measure)];
+
+#[rustfmt::skip]
+const DEFERRED_PLACES: &[Place] = &[
+    ("/id",           ID,    Take),
+    ("/id",           AGAIN, Take),
+    ("/model",        MODEL, Take),
+    ("/usage",        USAGE, Take),
+    ("/service_tier", TIER,  Take),
+    ("/error",        ERROR, Take),
+];
+
+#[rustfmt::skip]
+const ASYNC_PLACES: &[Place] = &[
+    ("/id",                                  ID,     Take),
+    ("/status",                              AGAIN,  Take),
+    ("/status",                              STATUS, Take),
+    ("/model",                               MODEL,  Take),
+    ("/response/model",                      MODEL,  Take),
+    ("/response/usage",                      USAGE,  Take),
+    ("/response/choices/*/message/content",  TEXT,   Measure),
+    ("/error_message",                       ERROR,  Take),
+];
 
 const BREAKDOWN: Pick = FIELD;
 const EMBEDDED: Pick = FIELD + 1;

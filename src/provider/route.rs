@@ -54,13 +54,19 @@ fn poll(path: &[&str]) -> Option<Api> {
         [.., "responses", id] if !id.is_empty() => Some(Api::OpenAiResponsePoll),
         [.., "interactions", id] if !id.is_empty() => Some(Api::GeminiInteractionPoll),
         [.., "threads", _, "runs", _] => Some(Api::OpenAiRunPoll),
+        [.., "chat", "deferred-completion", _] => Some(Api::XaiDeferredPoll),
+        [.., "async", "chat", "completions", _] | [.., "async", "sonar", _] => {
+            Some(Api::PerplexityAsyncPoll)
+        }
         _ => None,
     }
 }
 
 fn openai(path: &[&str]) -> Option<Api> {
     Some(match path {
-        [.., "chat", "completions"] => Api::OpenAiChat,
+        [.., "async", "chat", "completions"] | [.., "async", "sonar"] => Api::PerplexityAsync,
+        // Perplexity's newer path.
+        [.., "chat", "completions"] | [.., "v1", "sonar"] => Api::OpenAiChat,
         [.., "completions"] | [.., "v1", "edits"] => Api::OpenAiCompletions,
         [.., "responses"] => Api::OpenAiResponses,
         [.., "responses", "compact"] => Api::OpenAiCompact,
@@ -291,6 +297,9 @@ mod tests {
             ("/v1beta1/publishers/google/models/g:generateContent",   Some((GeminiGenerate, Some("g")))),
             ("/v1beta/tunedModels/t:streamGenerateContent?%24alt=sse", Some((GeminiStream, Some("t")))),
             ("/proxy/bedrock/model/m/converse",                       Some((BedrockConverse, Some("m")))),
+            ("/async/chat/completions",                               Some((PerplexityAsync, None))),
+            ("/v1/sonar",                                             Some((OpenAiChat, None))),
+            ("/v1/async/sonar",                                       Some((PerplexityAsync, None))),
             ("/v1/batches",                                           None),
             ("/v1/files",                                             None),
             ("/v1/realtime",                                          None),
@@ -363,6 +372,14 @@ mod tests {
         assert_eq!(got("/v1/responses/resp_1?stream=true"), Some(OpenAiResponsePoll));
         assert_eq!(got("/v1/responses/resp_1/input_items"), None);
         assert_eq!(got("/v1/threads/t/runs/r"), Some(OpenAiRunPoll));
+        assert_eq!(got("/v1/chat/deferred-completion/r"), Some(XaiDeferredPoll));
+        assert_eq!(got("/async/chat/completions/p"), Some(PerplexityAsyncPoll));
+        assert_eq!(got("/v1/async/sonar/p"), Some(PerplexityAsyncPoll));
+        for path in
+            ["/async/chat/completions", "/v1/async/sonar", "/v1/batches/b", "/v1/files/f/content"]
+        {
+            assert_eq!(got(path), None, "{path}");
+        }
         assert_eq!(got("/v1beta/interactions/v1_x?stream=true"), Some(GeminiInteractionPoll));
         let inference = route("POST", "/models/a/b", Some("huggingface"));
         assert_eq!(inference.map(|route| route.api), Some(HfInference));
