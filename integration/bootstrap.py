@@ -56,6 +56,8 @@ class Setup:
     """Envoy's `allow_on_headers_stop_iteration`; by default what the plugin's `hold_headers` says."""
     filters: Sequence[dict[str, Any]] = ()
     """HTTP filters in front of Tollgate."""
+    attempts: bool = False
+    """Whether Envoy's router logs each attempt to Tollgate."""
     port: int = 0
     admin_port: int = 0
     workers: int = 1
@@ -132,7 +134,8 @@ def _connection_manager(setup: Setup, access_log: Path) -> dict[str, Any]:
     filters = list(setup.filters)
     if setup.plugin is not None:
         filters.append(_tollgate(setup, setup.plugin))
-    filters.append(_filter("envoy.filters.http.router", "router.v3.Router"))
+    logs = {"upstream_log": [_attempts(setup)]} if setup.attempts else {}
+    filters.append(_filter("envoy.filters.http.router", "router.v3.Router", **logs))
     config = {
         "@type": kind,
         "stat_prefix": "main",
@@ -153,16 +156,27 @@ def _tollgate(setup: Setup, plugin: dict[str, Any] | str) -> dict[str, Any]:
     config = {
         "name": "tollgate",
         "root_id": "tollgate",
-        "vm_config": {
-            "vm_id": "tollgate",
-            "runtime": "envoy.wasm.runtime.v8",
-            "code": {"local": {"filename": str(setup.wasm)}},
-        },
+        "vm_config": _vm(setup),
         "configuration": {"@type": f"type.googleapis.com/google.protobuf.{form}", "value": plugin},
         "failure_policy": "FAIL_RELOAD",
         "allow_on_headers_stop_iteration": stop,
     }
     return _filter("tollgate", "wasm.v3.Wasm", config=config)
+
+
+def _vm(setup: Setup) -> dict[str, Any]:
+    return {
+        "vm_id": "tollgate",
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": {"local": {"filename": str(setup.wasm)}},
+    }
+
+
+def _attempts(setup: Setup) -> dict[str, Any]:
+    """The log of attempts: a plugin of the same VM, with no configuration of its own."""
+    kind = f"{TYPES}.access_loggers.wasm.v3.WasmAccessLog"
+    config = {"name": "tollgate-attempts", "root_id": "tollgate-attempts", "vm_config": _vm(setup)}
+    return {"name": "envoy.access_loggers.wasm", "typed_config": {"@type": kind, "config": config}}
 
 
 def _filter(name: str, kind: str, **config: Any) -> dict[str, Any]:

@@ -93,13 +93,15 @@ pub struct Close<'a> {
     /// How often the call was sent upstream, as far as Envoy counts: one, and one for each retry;
     /// zero where it was not, or Envoy does not say.
     pub attempts: u64,
+    /// How many of these are known to have cost nothing; the last may be among them.
+    pub spared: u64,
 }
 
 impl<'a> Close<'a> {
     /// The end of a call that was not sent again.
     #[must_use]
     pub const fn new(details: &'a str) -> Self {
-        Self { details, attempts: 1 }
+        Self { details, attempts: 1, spared: 0 }
     }
 }
 
@@ -394,7 +396,7 @@ impl Exchange {
 
     /// Ends the call: settles what it was given, and makes its record and its row.
     pub fn close(self, end: Close<'_>, teller: Teller<'_, impl Shared>) -> (Record, Vec<Charge>) {
-        let Close { details, attempts } = end;
+        let Close { details, attempts, spared } = end;
         let Teller { desk, shared, now_ms } = teller;
         let cut = self.is_ended();
         let asked = self.asked && !self.waits;
@@ -421,9 +423,11 @@ impl Exchange {
         if let (Amount::Reported(reported), Some(model)) = (&amount, asked_model) {
             desk.learned.learn(model, &said, &evidence, reported);
         }
-        // What became of the earlier attempts nobody knows. Each may have been all of the work.
+        // What became of the other earlier attempts nobody knows. Each may have been all of the work.
         let works = !target.api.is_free() && !target.api.is_poll();
-        for _ in 1..attempts.min(if works { MAX_ATTEMPTS } else { 1 }) {
+        let last_failed = u64::from(!is_success(status));
+        let spared = spared.saturating_sub(last_failed);
+        for _ in 1..attempts.saturating_sub(spared).min(if works { MAX_ATTEMPTS } else { 1 }) {
             amount = amount.and_estimated(basis.unanswered());
         }
         let again =

@@ -6,6 +6,7 @@
 //! nothing, and every host call returns a `Result`.
 
 mod abi;
+mod attempt;
 mod change;
 pub mod entry;
 mod facts;

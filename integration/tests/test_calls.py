@@ -8,9 +8,10 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
-from ..bootstrap import Route
-from ..upstream import Request, Response, Upstream
+from ..bootstrap import Route, free_port
+from ..upstream import End, Request, Response, Upstream
 from .conftest import PLUGIN, Gateways
 from .dialects import OPENAI, USED
 from .gateway import Gateway
@@ -90,6 +91,37 @@ def test_attempts_are_counted_and_estimated(gateways: Gateways) -> None:
         row = gateway.envoy.row(call)
     assert (row["attempts"], row["usage"]) == ("2", "estimated")
     assert int(row["output_tokens"] or 0) == int(USED["output_tokens"]) + 100
+
+
+@pytest.mark.parametrize(
+    ("failure", "usage"),
+    [
+        (None, "reported"),
+        (Response(status=503), "reported"),
+        (Response(status=None, end=End.RESET), "estimated"),
+    ],
+    ids=["no-connection", "a-status", "a-reset"],
+)
+def test_an_attempt_that_the_router_logs_as_failed_is_not_estimated(
+    gateways: Gateways, failure: Response | None, usage: str
+) -> None:
+    with Upstream(once(failure) if failure else lambda _: OPENAI.json()) as upstream:
+        # Every call comes to the dead one first, or last and alone.
+        ports = upstream.port if failure else [free_port(), upstream.port]
+        routes = [Route("upstream", retry_on="5xx,reset,connect-failure")]
+        gateway = gateways(upstreams={"upstream": ports}, routes=routes, attempts=True)
+        names = [uuid4().hex for _ in range(4)]
+        for name in names:
+            headers = {"x-replay-id": name, "x-call": name, "x-tenant-id": "acme"}
+            body = OPENAI.body(max_tokens=100)
+            seen = gateway.client.post(gateway.envoy.url + OPENAI.path, json=body, headers=headers)
+            assert seen.status_code == 200
+        rows = [gateway.envoy.row(name) for name in names]
+    retried = [row for row in rows if row["attempts"] == "2"]
+    assert {row["usage"] for row in retried} == {usage}
+    assert all(row["usage"] == "reported" for row in rows if row not in retried)
+    more = 100 if usage == "estimated" else 0
+    assert {row["output_tokens"] for row in retried} == {str(int(USED["output_tokens"]) + more)}
 
 
 def test_a_rule_makes_a_call_of_any_path(gateways: Gateways) -> None:

@@ -248,8 +248,36 @@ fn attempts_of_what_is_free_are_free() {
         exchange.on_answer_head(200, "", "", |_| None);
         exchange.on_answer_body(b"{\"usage\":{\"input_tokens\":5}}", true, || 0);
         let record =
-            exchange.close(Close { details: "via_upstream", attempts: 3 }, teller()).0;
+            exchange.close(Close { attempts: 3, ..Close::new("via_upstream") }, teller()).0;
         assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{path}");
+    }
+}
+
+#[test]
+fn attempts_that_are_known_to_have_cost_nothing_are_free() {
+    #[rustfmt::skip]
+    let cases = [
+        // status  attempts  spared  usage        output
+        (200,      1,        0,      "reported",  10),
+        (200,      3,        0,      "estimated", 150),
+        (200,      3,        1,      "estimated", 80),
+        (200,      3,        2,      "reported",  10),
+        (200,      3,        9,      "reported",  10),
+        // One of them may be the last.
+        (503,      2,        1,      "estimated", 70),
+        (503,      2,        2,      "absent",    0),
+    ];
+    for (status, attempts, spared, usage, output) in cases {
+        let mut exchange = open("{}", &[]);
+        ask(&mut exchange);
+        exchange.on_answer_head(status, "", "via_upstream", |_| None);
+        exchange.on_answer_body(if status == 200 { ANSWER } else { b"{}" }, true, || 0);
+        let end = Close { attempts, spared, ..Close::new("via_upstream") };
+        let record = exchange.close(end, teller()).0;
+        let name = format!("{status} {attempts} {spared}");
+        assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{name}");
+        let tokens = record.amount.known().map_or(0, |known| known.usage.output_tokens());
+        assert_eq!((tokens, record.attempts), (output, attempts), "{name}");
     }
 }
 
@@ -269,7 +297,7 @@ fn what_envoy_answers_itself_costs_nothing() {
         ask(&mut exchange);
         exchange.on_answer_head(200, "", "", |_| None);
         exchange.on_answer_body(body, true, || 0);
-        let record = exchange.close(Close { details, attempts }, teller_at(0)).0;
+        let record = exchange.close(Close { attempts, ..Close::new(details) }, teller_at(0)).0;
         let told = record.field(crate::config::LogField::Usage).unwrap();
         assert_eq!(told, usage, "{attempts} {details}");
     }

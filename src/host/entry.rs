@@ -4,7 +4,7 @@
 #![expect(unsafe_code, reason = "an export must keep its name")]
 
 use super::vm::Vm;
-use super::{abi, service, stream};
+use super::{abi, attempt, service, stream};
 
 /// What Envoy does with the stream after a callback.
 #[repr(u32)]
@@ -99,10 +99,14 @@ pub extern "C" fn proxy_on_response_trailers(id: u32, _count: usize) -> Action {
     stream::on_response_trailers(id)
 }
 
-/// The end of a stream, before Envoy writes its access log. With HTTP/3 it comes last of all.
+/// The end of a stream, before Envoy writes its access log. With HTTP/3 it comes last of all. For a
+/// plugin, it is the end of an attempt that the router logs.
 #[unsafe(no_mangle)]
 pub extern "C" fn proxy_on_log(id: u32) {
-    stream::settle(id);
+    match Vm::enter(|vm| vm.is_plugin(id)) {
+        Some(true) => attempt::note(),
+        _ => stream::settle(id),
+    }
 }
 
 /// The end of a stream. With HTTP/3 it comes before the log.

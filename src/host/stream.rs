@@ -6,7 +6,7 @@ use super::abi::{self, Buffer, Headers, SharedData};
 use super::entry::Action;
 use super::head::Head;
 use super::vm::{NANOS_PER_MILLI, Vm};
-use super::{change, facts, service};
+use super::{attempt, change, facts, service};
 use crate::config::LogField;
 use crate::exchange::{Close, Exchange, Step, Teller, covers, is_signed, readable_encoding};
 use crate::gate::Gate;
@@ -274,12 +274,14 @@ pub(super) fn settle(id: u32) {
                     Vm::enter(|vm| vm.unhold(stream.root, id, false));
                 }
                 let attempts = facts::attempts();
+                let is_unclear = exchange.is_unclear();
                 // What was sent nowhere may have been answered by Envoy itself.
-                let details = match exchange.is_unclear() || attempts == 0 {
+                let details = match is_unclear || attempts == 0 {
                     true => facts::details(),
                     false => String::new(),
                 };
-                let end = Close { details: &details, attempts };
+                let spared = if attempts > 1 || is_unclear { attempt::spared() } else { 0 };
+                let end = Close { details: &details, attempts, spared };
                 let closed = Vm::enter(|vm| vm.tell(&gate, |teller| exchange.close(end, teller)));
                 let Some((record, charges)) = closed else { return Action::Continue };
                 let is_told = gate.config.service.is_some();

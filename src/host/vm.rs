@@ -6,6 +6,7 @@ use std::rc::Rc;
 use hashbrown::HashMap;
 
 use super::abi::{self, Buffer, Kind, Level, SharedData};
+use super::attempt::Spared;
 use super::service::Heard;
 use super::stream::Stream;
 use crate::coding::Pool;
@@ -26,6 +27,7 @@ pub(super) struct Vm {
     /// By the service's cluster; budgets without a service have an office without a name.
     offices: HashMap<String, Office>,
     admitted: Admitted,
+    pub(super) spared: Spared,
     /// The decoders of all configurations.
     pool: Pool,
     /// The host's number for each metric.
@@ -87,6 +89,10 @@ impl Vm {
     pub(super) fn delete(&mut self, id: u32) {
         self.streams.remove(&id);
         self.plugins.remove(&id);
+    }
+
+    pub(super) fn is_plugin(&self, id: u32) -> bool {
+        self.plugins.contains_key(&id)
     }
 
     pub(super) fn configure(&mut self, root: u32, size: usize) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::PRICED;
 use crate::support::dialect::{ALL, OPENAI};
-use crate::support::{Order, Request, Worker};
+use crate::support::{Call, Order, Request, Worker};
 
 fn estimate(bytes: usize) -> String {
     bytes.div_ceil(4).to_string()
@@ -207,4 +207,66 @@ fn a_stream_without_usage_is_estimated_from_its_text() {
     let bytes = text["choices"][0]["delta"]["content"].to_string().len() + r#""""#.len();
     assert_eq!(call.fields(["usage", "output_tokens"]), ["estimated".to_owned(), estimate(bytes)]);
     assert_eq!(worker.counted(&["outcome=.=ok;"]), 1);
+}
+
+#[test]
+fn attempts_are_estimated_but_for_those_that_the_router_logs_as_failed() {
+    let (mine, other) = ("request-1", "request-2");
+    let connection = 7_u64.to_le_bytes();
+    let ended = |worker: &Worker, id: &str, connected: bool, status: i64| {
+        let mut told = vec![("request\0id", id.as_bytes()), ("connection\0id", &connection[..])];
+        let status = status.to_le_bytes();
+        if connected {
+            told.push(("upstream\0local_address", b"10.0.0.1:5"));
+        }
+        told.push(("response\0code", &status));
+        worker.end_attempt(&told);
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // what became of the first     whose   connected  status  usage
+        ("no connection",               mine,   false,     0,      "reported"),
+        ("refused by status",           mine,   true,      503,    "reported"),
+        ("reset without an answer",     mine,   true,      0,      "estimated"),
+        ("another call's",              other,  false,     0,      "estimated"),
+    ];
+    for (what, whose, connected, status, usage) in cases {
+        let worker = Worker::new(PRICED);
+        for again in [true, false] {
+            let call = worker.ask(&Request::of(&OPENAI, false));
+            if again {
+                ended(&worker, whose, connected, status);
+                ended(&worker, mine, true, 200);
+            }
+            call.answer(200, &[], &[OPENAI.json()]);
+            call.set_property("upstream\0request_attempt_count", 2_u64.to_le_bytes());
+            call.set_property("request\0id", mine);
+            call.set_property("connection\0id", connection);
+            call.end();
+            // What was logged for one call does not count for the next.
+            let usage = if again { usage } else { "estimated" };
+            assert_eq!(call.fields(["attempts", "usage"]), ["2", usage], "{what}");
+        }
+    }
+}
+
+#[test]
+fn what_failed_alone_is_no_attempt_of_a_later_call_of_the_same_id() {
+    let worker = Worker::new(PRICED);
+    let connection = 7_u64.to_le_bytes();
+    let named = |call: &Call<'_>| {
+        call.set_property("request\0id", "same");
+        call.set_property("connection\0id", connection);
+    };
+    let failed = worker.ask(&Request::of(&OPENAI, false));
+    worker.end_attempt(&[("request\0id", b"same"), ("connection\0id", &connection)]);
+    failed.answer(503, &[], &[b"{}"]);
+    named(&failed);
+    failed.end();
+    let call = worker.ask(&Request::of(&OPENAI, false));
+    call.answer(200, &[], &[OPENAI.json()]);
+    call.set_property("upstream\0request_attempt_count", 2_u64.to_le_bytes());
+    named(&call);
+    call.end();
+    assert_eq!(call.field("usage"), "estimated");
 }

@@ -120,6 +120,20 @@ impl Worker {
         });
     }
 
+    /// Ends an attempt that the router logs, of which Envoy tells these properties.
+    pub(crate) fn end_attempt(&self, properties: &[(&str, &[u8])]) {
+        let told = properties.iter().map(|(path, value)| ((*path).to_owned(), value.to_vec()));
+        let properties = told.collect();
+        self.run(move || {
+            abi::with(|host| {
+                host.context = ROOT;
+                host.streams.insert(ROOT, Stream { properties, ..Stream::default() });
+            });
+            entry::proxy_on_log(ROOT);
+            abi::with(|host| drop(host.streams.remove(&ROOT)));
+        });
+    }
+
     pub(crate) fn log(&self) -> Vec<String> {
         self.host(|host| host.log.clone())
     }
