@@ -24,6 +24,7 @@ struct Call {
     search_context: Option<String>,
     search_type: Option<String>,
     geo: Option<String>,
+    region: Option<String>,
     route: Option<String>,
 }
 
@@ -62,6 +63,7 @@ fn answer<'a>(prices: &'a Prices, call: &Call) -> Result<Answer<'a>, String> {
         search_context: call.search_context.as_deref(),
         search_type: call.search_type.as_deref(),
         geo: call.geo.as_deref(),
+        region: call.region.as_deref(),
         route: call.route.as_deref(),
     };
     let cost = tariff.and_then(|tariff| tariff.cost(&usage, &terms));

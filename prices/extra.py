@@ -21,6 +21,7 @@ from typing import Any
 from genai_prices.data_snapshot import get_snapshot
 
 import crosscheck
+import regions
 import source
 
 EXTRA = Path(__file__).with_name('extra.json')
@@ -56,7 +57,10 @@ def main() -> int:
         for provider in source.plain_providers()
         for model in provider['models']
     }
-    found = {path: row for path, row in extras(theirs, book)}
+    found = dict(extras(theirs, book))
+    for model, row in regions.of(theirs, book, by_term):
+        if row:
+            found[model] = found.get(model, {}) | with_terms(row)
     name, version = pin.split()
     about = {'name': name, 'version': version, 'sha256': path.stem} | LICENCE
     lines = ',\n'.join(f'{json.dumps(key)}: {json.dumps(row)}' for key, row in sorted(found.items()))
@@ -82,6 +86,15 @@ def extras(theirs: dict[str, Any], book: dict[str, Any]) -> Iterator[tuple[str, 
     for path, rows in said.items():
         if path not in DISPUTED and (extra := agreed(rows, book[path])):
             yield path, extra
+
+
+def with_terms(row: dict[str, Any]) -> dict[str, Any]:
+    """The rates of regions, on the terms that the end of litellm's keys stands for."""
+    regional = [
+        {'when': TERMS.get(one['term'], {}) | {'region': one['region']}, 'rates': one['rates']}
+        for one in row.get('regional', [])
+    ]
+    return row | ({'regional': regional} if regional else {})
 
 
 def by_term(row: dict[str, Any]) -> dict[str, Rates]:

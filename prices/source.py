@@ -104,18 +104,6 @@ SEARCHES = {
     'perplexity/sonar-reasoning-pro': {'low': '6', 'medium': '10', 'high': '14'},
 }
 
-# Models that cost a tenth more where `inference_geo` of the answer is `us`, by litellm.
-GEO = {
-    f'anthropic/claude-{name}'
-    for name in (
-        'fable-5', 'fable-5-1', 'haiku-5-5', 'opus-4-6', 'opus-4-7', 'opus-4-8', 'opus-5', 'opus-5-5',
-        'sonnet-4-6', 'sonnet-5', 'sonnet-5-5',
-    )
-}  # fmt: skip
-GEO_TIMES = Decimal('1.1')
-# Units that are no tokens: they cost the same everywhere.
-BY_PIECE = {'web_search', 'file_search', 'code_session', 'request'}
-
 # The conditions that the filter can tell, with the values of those that are not free text.
 CONDITIONS: dict[str, set[str] | None] = {
     'processing': {'batch'},
@@ -182,35 +170,15 @@ def add_terms(model: dict[str, Any], path: str, extras: dict[str, Any]) -> None:
     for dated in model['prices']:
         for unit, rate in extra.get('rates', {}).items():
             dated['rates'].setdefault(unit, rate)
-    variants = model.get('variants', []) + extra.get('variants', [])
-    if path in GEO:
-        variants = [*regional(model['prices'], variants), *variants]
+    variants = extra.get('regional', []) + model.get('variants', []) + extra.get('variants', [])
     fees = [
         {'when': {'search_context': size}, 'rates': {'request': [nanos(Decimal(fee), 'requests_kcount')]}}
         for size, fee in SEARCHES.get(path, {}).items()
     ]
     if variants + fees:
         model['variants'] = fees + variants
-
-
-def regional(prices: list[dict[str, Any]], variants: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    """The rates of calls that were computed in the US, on all terms: those on one term first."""
-    for row in [*variants, *reversed(prices)]:
-        rates = {
-            unit: [_times(part, GEO_TIMES) if at % 2 == 0 else part for at, part in enumerate(rate)]
-            for unit, rate in row['rates'].items()
-            if unit not in BY_PIECE
-        }
-        when = row.get('when', {}) | {'geo': 'us'}
-        active = {'active': row['active']} if row.get('active') else {}
-        yield {'when': dict(sorted(when.items()))} | active | {'rates': rates}
-
-
-def _times(rate: int | str, factor: Decimal) -> int | str:
-    exact = (Decimal(rate) * factor).normalize()
-    if exact != round(exact, DECIMALS):
-        raise ValueError(f'{rate} times {factor} has more than {DECIMALS} decimals')
-    return int(exact) if exact == int(exact) else f'{exact:f}'
+    if 'surcharges' in extra:
+        model['surcharges'] = extra['surcharges']
 
 
 def left_out() -> dict[str, list[str]]:

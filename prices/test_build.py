@@ -89,12 +89,11 @@ def test_rates_on_terms_are_added_where_the_source_has_none() -> None:
     book = {key: row for key, row in build.rows(build.build({}, DAY)).items()}
     fees = [v for v in book['perplexity', 'sonar']['variants'] if 'search_context' in v['when']]
     assert [v['rates']['request'] for v in fees] == [[n * 10**12] for n in (5, 8, 12)]
-    sonnet = book['anthropic', 'claude-sonnet-5']['variants']
-    us = [v for v in sonnet if v['when'].get('geo') == 'us']
-    assert us[-1]['when'] == {'geo': 'us'}
-    assert us[-1]['rates']['input'] == [2_200_000_000]
-    assert not any('web_search' in v['rates'] for v in us)
-    assert sonnet.index(us[0]) == 0, 'ahead of the rates of all regions'
+    sonnet = book['anthropic', 'claude-sonnet-5']
+    assert {'geo': 'us', 'times': '1.1'} in sonnet['surcharges']
+    llama = book['aws', 'meta.llama3-70b-instruct-v1:0']['variants']
+    far = [v for v in llama if v['when'] == {'region': 'sa-east-1'}]
+    assert [v['rates']['output'] for v in far] == [[5_880_000_000]]
     priority = [
         v for v in book['google', 'gemini-2.5-pro']['variants']
         if v['when'] == {'service_tier': 'priority'}

@@ -27,13 +27,12 @@ impl Expected {
     pub fn with_output(
         basis: &Basis<'_>,
         tariff: Option<Tariff<'_>>,
-        at: u64,
+        terms: &Terms<'_>,
         output: u64,
     ) -> Self {
         let window = tariff.and_then(|tariff| tariff.context_window());
         let usage = basis.expected_with(window, output);
-        let terms = Terms { at, ..Terms::default() };
-        let cost = tariff.and_then(|tariff| tariff.cost(&usage, &terms));
+        let cost = tariff.and_then(|tariff| tariff.cost(&usage, terms));
         Self {
             nano_usd: cost.map_or(0, |cost| cost.amount.nanos()),
             tokens: usage.input_tokens().saturating_add(usage.output_tokens()),
@@ -73,9 +72,9 @@ pub struct Demand {
 impl Demand {
     /// What a request may take: its prompt by its bytes, its answer by the most it asks for.
     #[must_use]
-    pub fn expected(basis: &Basis<'_>, tariff: Option<Tariff<'_>>, at: u64) -> Self {
+    pub fn expected(basis: &Basis<'_>, tariff: Option<Tariff<'_>>, terms: &Terms<'_>) -> Self {
         let output = basis.longest();
-        let of = |output| Expected::with_output(basis, tariff, at, output);
+        let of = |output| Expected::with_output(basis, tariff, terms, output);
         Self { most: of(output), least: of(0), output }
     }
 

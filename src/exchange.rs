@@ -451,7 +451,7 @@ impl Exchange {
         let asked_for = admitted.model.as_deref().or(request_model.as_deref());
         let source = gate.config.cost_source;
         let provider = &target.provider;
-        let bill = Bill { prices: &prices, source, provider, began_ms, evidence: &evidence };
+        let bill = Bill { prices: &prices, source, target: &target, began_ms, evidence: &evidence };
         let (price, said_cost) = bill.of(&amount, [model.as_deref(), asked_for]);
         let priced = || Some(prices.find(provider, model.as_deref()?).is_some());
         let model_exists = is_success(status) || priced() == Some(true);
@@ -492,6 +492,7 @@ impl Exchange {
             model,
             model_exists,
             service_tier: evidence.service_tier.and_then(name),
+            region: target.region,
             status,
             amount,
             attempts: attempts.max(1),

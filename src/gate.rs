@@ -7,8 +7,10 @@ use std::rc::Rc;
 use crate::config::{By, Config, Reads, Unpriced};
 use crate::desk::Own;
 use crate::money::NanoUsd;
-use crate::price::{Alias, Book, BookError, Override, OverrideError, Priced, Prices};
-use crate::provider::{Api, Places, Route, Shape, needs_usage_option, provider_at, route};
+use crate::price::{Alias, Book, BookError, Multiplier, Override, OverrideError, Priced, Prices};
+use crate::provider::{
+    Api, Places, Route, Shape, needs_usage_option, provider_at, region_at, route,
+};
 use crate::request::Questions;
 use crate::who::{Origin, Source};
 
@@ -53,6 +55,8 @@ pub struct Target {
     pub model: Option<String>,
     /// Who serves it.
     pub provider: String,
+    /// The region of the endpoint, where that has one.
+    pub region: Option<String>,
     /// Whether streams are asked for usage that the client did not ask for.
     pub asks_usage: bool,
     /// Whether the client has signed it, so that nothing of it may be changed.
@@ -141,13 +145,19 @@ impl Gate {
             Reads::As(_) => by_path?,
         };
         let provider = provider.unwrap_or(api.owner()).to_owned();
+        let region = rule.and_then(|rule| rule.region.clone());
+        let region = region.or_else(|| region_at(&provider, host, path));
+        let region = region.filter(|region| region != GLOBAL);
         let asks_usage = rule.and_then(|rule| rule.include_usage);
         let asks_usage = asks_usage
             .unwrap_or_else(|| self.config.include_usage && needs_usage_option(&provider));
         let asks_usage = asks_usage && api.has_usage_option();
-        Some(Target { api, model, provider, asks_usage, signed: false })
+        Some(Target { api, model, provider, region, asks_usage, signed: false })
     }
 }
+
+/// What no region is called.
+const GLOBAL: &str = "global";
 
 fn prices(config: &Config) -> Result<Prices, GateError> {
     let book = Book::embedded().map_err(GateError::Book)?;
@@ -161,7 +171,12 @@ fn prices(config: &Config) -> Result<Prices, GateError> {
         Alias::new(alias.provider.as_deref(), &alias.model, (provider, model))
     });
     let aliases = aliases.collect::<Result<_, _>>().map_err(GateError::Price)?;
-    let prices = Prices::new(book, overrides).with_aliases(aliases);
+    let multipliers = config.multipliers.iter().map(|one| {
+        let of = (one.provider.as_deref(), one.model.as_str());
+        Multiplier::new(of, one.region.as_deref(), one.from, one.times)
+    });
+    let multipliers = multipliers.collect::<Result<_, _>>().map_err(GateError::Price)?;
+    let prices = Prices::new(book, overrides).with_aliases(aliases).with_multipliers(multipliers);
     Ok(match &config.unpriced {
         Unpriced::Pass | Unpriced::Refuse => prices,
         Unpriced::Fallback(fallback) => prices.with_fallback(&rates(fallback)),
@@ -215,6 +230,21 @@ mod tests {
         assert_eq!(target("GET", "/ask/me", "h"), None);
         assert_eq!(target("POST", "/v1/messages", "claude"), Some(Api::AnthropicMessages));
         assert_eq!(target("POST", "/v1/chat/completions", "claude"), None);
+    }
+
+    #[test]
+    fn a_rule_or_the_endpoint_says_the_region() {
+        let gate = gate(
+            r#"{"providers":[{"host":"llm.internal","provider":"azure","region":"eu"},
+                             {"cluster":"world","provider":"openai","region":"global"}]}"#,
+        );
+        let region = |host, cluster| {
+            gate.target("POST", "/v1/chat/completions", host, cluster).and_then(|t| t.region)
+        };
+        assert_eq!(region("llm.internal", "x").as_deref(), Some("eu"));
+        assert_eq!(region("us.api.openai.com", "x").as_deref(), Some("us"));
+        assert_eq!(region("us.api.openai.com", "world"), None);
+        assert_eq!(region("api.openai.com", "x"), None);
     }
 
     #[test]

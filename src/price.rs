@@ -10,25 +10,30 @@ mod clause;
 mod dearest;
 mod ending;
 mod model;
+mod multiplier;
 mod name;
 mod overrides;
 mod pack;
 mod rate;
 mod shelf;
+mod surcharge;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use core::cell::RefCell;
 use std::rc::Rc;
 
 pub use book::{Book, BookError, is_version};
 pub use dearest::Dearest;
+pub use multiplier::Multiplier;
 pub use overrides::{Alias, Override, OverrideError};
 pub use pack::pack;
 pub use rate::Priced;
 pub use shelf::Shelf;
 pub use terms::Terms;
+pub use times::Times;
 
 use crate::money::NanoUsd;
 use crate::usage::Usage;
@@ -48,6 +53,7 @@ pub struct Prices {
 struct Own {
     overrides: Box<[Override]>,
     aliases: Box<[Alias]>,
+    multipliers: Box<[Multiplier]>,
     fallback: Option<Model>,
 }
 
@@ -70,6 +76,16 @@ impl Prices {
     pub fn with_aliases(mut self, aliases: Vec<Alias>) -> Self {
         if let Some(own) = Rc::get_mut(&mut self.own) {
             own.aliases = aliases.into_boxed_slice();
+        }
+        self
+    }
+
+    /// The same prices, where these are how many times the book's are charged; the first that holds
+    /// for a call counts.
+    #[must_use]
+    pub fn with_multipliers(mut self, multipliers: Vec<Multiplier>) -> Self {
+        if let Some(own) = Rc::get_mut(&mut self.own) {
+            own.multipliers = multipliers.into_boxed_slice();
         }
         self
     }
@@ -108,7 +124,23 @@ impl Prices {
     #[must_use]
     pub fn fallback(&self) -> Option<Tariff<'_>> {
         let model = self.own.fallback.as_ref()?;
-        Some(Tariff { model, version: FALLBACK, sold: Sold::Contract })
+        Some(Tariff::new(model, FALLBACK, Sold::Contract))
+    }
+
+    /// How many times the book's prices are charged for a call at `provider` that goes by `models`,
+    /// where that is not once.
+    #[must_use]
+    pub fn multiplier(
+        &self,
+        provider: &str,
+        models: [Option<&str>; 2],
+        terms: &Terms<'_>,
+    ) -> Option<&Multiplier> {
+        let mut holding =
+            self.own.multipliers.iter().filter(|one| one.holds(terms.region, terms.at)).peekable();
+        holding.peek()?;
+        let names: Vec<_> = models.into_iter().flatten().flat_map(name::candidates).collect();
+        holding.find(|one| names.iter().any(|name| one.is_for(provider, name)))
     }
 
     /// The version of the book.
@@ -172,21 +204,33 @@ pub struct Cost {
 pub struct Tariff<'a> {
     model: &'a Model,
     version: &'a str,
-    sold: Sold,
+    sold: Sold<'a>,
+    multiplier: Option<&'a Multiplier>,
 }
 
 /// Who sells a model, which decides whether its terms of service count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sold {
+enum Sold<'a> {
     /// The provider itself, on its own terms.
     Own,
-    /// A provider that has the model from another, whose terms are not its own.
-    Resold,
+    /// This provider, which has the model from another, whose terms are not its own.
+    Resold(&'a str),
     /// Anyone, at prices that the operator has set for all terms.
     Contract,
 }
 
 impl<'a> Tariff<'a> {
+    const fn new(model: &'a Model, version: &'a str, sold: Sold<'a>) -> Self {
+        Self { model, version, sold, multiplier: None }
+    }
+
+    /// The same prices, so many times: those of the book, not those that the operator has set.
+    #[must_use]
+    pub fn with(self, multiplier: Option<&'a Multiplier>) -> Self {
+        let multiplier = multiplier.filter(|_| self.sold != Sold::Contract);
+        Self { multiplier, ..self }
+    }
+
     /// The model's name in the book, or the pattern of the override.
     #[must_use]
     pub fn id(&self) -> &'a str {
@@ -199,23 +243,40 @@ impl<'a> Tariff<'a> {
         self.version
     }
 
+    /// The version, and how many times its prices were charged, if not once: `2026-01-01.x1.1`.
+    #[must_use]
+    pub fn charged_by(&self) -> String {
+        let multiplied = self.multiplier.map(|of| format!("{}.x{}", self.version, of.times));
+        multiplied.unwrap_or_else(|| self.version.to_owned())
+    }
+
     /// The most tokens that the model takes, where the book knows.
     #[must_use]
     pub fn context_window(&self) -> Option<u64> {
         self.model.context_window
     }
 
-    /// The most that its tokens can cost at `at`, in seconds since 1970 UTC; `None` if they have no
-    /// price then.
+    /// The most that its tokens can cost at the time and in the region of `terms`, whatever else of
+    /// them is not known yet; `None` if they have no price then.
     #[must_use]
-    pub fn dearest(&self, at: u64) -> Option<Dearest> {
-        Dearest::of(self.model, at)
+    pub fn dearest(&self, terms: &Terms<'_>) -> Option<Dearest> {
+        Dearest::of(self, &self.counting(terms))
     }
 
     /// What `usage` costs on these terms; `None` if its tokens have no price then.
     #[must_use]
     pub fn cost(&self, usage: &Usage, terms: &Terms<'_>) -> Option<Cost> {
-        self.model.cost(usage, terms, self.sold)
+        self.model.cost(usage, &self.counting(terms), (self.sold, self.times()))
+    }
+
+    fn times(&self) -> Times {
+        self.multiplier.map_or(Times::ONE, |of| of.times)
+    }
+
+    /// What of `terms` counts: of a region the operator's word alone, where there is one.
+    fn counting<'t>(&self, terms: &Terms<'t>) -> Terms<'t> {
+        let told = self.multiplier.is_some_and(Multiplier::is_of_region);
+        Terms { region: terms.region.filter(|_| !told), ..*terms }
     }
 
     /// Whether anything that the model does has a price at `at`, in seconds since 1970 UTC.

@@ -17,12 +17,14 @@ mod google;
 mod host;
 mod local;
 mod openai;
+mod region;
 mod responses;
 mod route;
 
 pub use answer::{Answer, Evidence, Places, Trouble};
 pub use api::{Api, Shape};
 pub use host::{needs_usage_option, provider_at};
+pub use region::{is_region, region_at};
 pub use route::{Route, route, with_model};
 
 use serde_json::Value;

@@ -41,6 +41,8 @@ pub struct Record {
     pub stream: bool,
     /// The class of service that the provider says it gave.
     pub service_tier: Option<String>,
+    /// The region of the endpoint that it went to.
+    pub region: Option<String>,
     /// The status of the answer, or 0 where none came.
     pub status: u32,
     /// What it used.
@@ -298,6 +300,8 @@ struct Compact<'a> {
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tier: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'a str>,
     status: u32,
     #[serde(skip_serializing_if = "is_one")]
     attempts: u64,
@@ -338,6 +342,7 @@ impl<'a> Compact<'a> {
             asked: record.request_model.as_deref(),
             model: record.model.as_deref(),
             tier: record.service_tier.as_deref(),
+            region: record.region.as_deref(),
             status: record.status,
             attempts: record.attempts,
             usage: record.amount.label(),
@@ -408,6 +413,7 @@ mod tests {
             model_exists: true,
             stream: true,
             service_tier: None,
+            region: None,
             status: 200,
             attempts: 1,
             amount: Amount::Reported(Reported { usage, ..Reported::default() }),

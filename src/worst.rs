@@ -11,7 +11,7 @@ mod survey;
 
 use crate::budget::{Demand, Expected};
 use crate::config::CostSource;
-use crate::price::Tariff;
+use crate::price::{Tariff, Terms};
 use crate::provider::{Api, Shape};
 
 pub use survey::{Survey, survey};
@@ -75,8 +75,8 @@ pub struct Circumstances<'a> {
     pub attempts: Option<u64>,
     /// Whose word about the cost counts.
     pub cost_source: CostSource,
-    /// When it began, in seconds since 1970 UTC.
-    pub at: u64,
+    /// When it began and where it goes.
+    pub terms: Terms<'a>,
 }
 
 /// The most that a request that was looked through can come to.
@@ -98,7 +98,7 @@ pub fn demand(
     }
     let attempts = around.attempts.ok_or(Unbounded::Retries)?;
     let tariff = around.tariff.ok_or(Unbounded::Unpriced)?;
-    let dearest = tariff.dearest(around.at).ok_or(Unbounded::Unpriced)?;
+    let dearest = tariff.dearest(&around.terms).ok_or(Unbounded::Unpriced)?;
     let window = tariff.context_window().map(|window| match around.api.shape() {
         // A header of the client may ask for the long window of a model that has two.
         Shape::Anthropic => window.max(LONG_WINDOW),

@@ -125,6 +125,7 @@ fn record() -> Record {
         model_exists: true,
         stream: true,
         service_tier: some(),
+        region: some(),
         status: 200,
         attempts: 2,
         amount: Amount::Estimated(Reported { usage, overlap: 1, ..Reported::default() }),

@@ -9,7 +9,11 @@ use std::collections::BTreeMap;
 
 use jiff::tz::TimeZone;
 
-use crate::{price::Priced, rule::Rule, who::Source};
+use crate::{
+    price::{Priced, Times},
+    rule::Rule,
+    who::Source,
+};
 
 mod error;
 mod log_field;
@@ -63,6 +67,9 @@ pub struct Config {
     pub prices: Vec<PriceOverride>,
     /// Names under which the operator has other models; the first that applies wins. Default: none.
     pub models: Vec<ModelAlias>,
+    /// How many times the book's prices are charged for some calls; the first that holds wins.
+    /// Default: once.
+    pub multipliers: Vec<PriceMultiplier>,
     /// What becomes of a call whose model has no price. Default: it passes.
     pub unpriced: Unpriced,
     /// Which cost counts where the provider says one. Default: the one by the prices.
@@ -163,6 +170,21 @@ pub struct PriceOverride {
     pub model: String,
     /// Nano-dollars per million units, or per hour of audio. There is at least one.
     pub rates: BTreeMap<Priced, u64>,
+}
+
+/// How many times the book's prices are charged for some calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceMultiplier {
+    /// The provider for which it holds, or `None` for all.
+    pub provider: Option<String>,
+    /// The model's name, or its beginning and a `*`.
+    pub model: String,
+    /// The region for which it holds, or `None` for all.
+    pub region: Option<String>,
+    /// The first second since 1970 UTC of calls for which it holds.
+    pub from: u64,
+    /// How many times.
+    pub times: Times,
 }
 
 /// A budget that stands in the configuration, and what it is for.

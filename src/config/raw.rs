@@ -13,7 +13,9 @@ mod budget;
 mod price;
 
 pub(super) use budget::RawBudget;
-pub(super) use price::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpricedWord};
+pub(super) use price::{
+    RawCostSource, RawModel, RawMultiplier, RawPrice, RawUnpriced, RawUnpricedWord,
+};
 
 use super::{
     MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
@@ -68,6 +70,9 @@ pub(super) struct Raw {
     /// Your own names for models, such as deployments and inference profiles, and the models whose
     /// prices they have. The first that applies counts for more than the book.
     pub(super) models: Vec<Object<RawModel>>,
+    /// How many times the book's prices are charged for some calls: a contract, or a region of which
+    /// the book does not know. The first that holds counts.
+    pub(super) multipliers: Vec<Object<RawMultiplier>>,
     /// What becomes of a call whose model has no price: it passes unpriced (`"pass"`), it is
     /// answered with 403 before it costs anything (`"refuse"`), or it has these prices
     /// (`{"rates": {"input": "15", "output": "75"}}`).
@@ -116,6 +121,7 @@ impl Default for Raw {
             providers: Vec::new(),
             prices: Vec::new(),
             models: Vec::new(),
+            multipliers: Vec::new(),
             unpriced: RawUnpriced::default(),
             cost_source: Word::default(),
             max_attempts: None,
@@ -289,6 +295,9 @@ pub(super) struct RawProvider {
     pub(super) path: Option<String>,
     /// The provider's name in metrics, access log and price book: `a-z`, `0-9` and `-`.
     pub(super) provider: String,
+    /// The region of the endpoint there, which some models cost more in: `eu`, `us-gov-west-1`. Host
+    /// and path say it for OpenAI, Vertex and Bedrock, if they are the provider's own.
+    pub(super) region: Option<String>,
     /// `openai`, `anthropic`, `gemini`: only calls of this family are read there, others pass
     /// untouched. A call such as `openai.chat`: every `POST` there is this call, whatever its path.
     pub(super) api: Option<String>,

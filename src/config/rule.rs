@@ -11,6 +11,8 @@ pub struct ProviderRule {
     pub path: Option<PathPattern>,
     /// The provider's name: `a-z`, `0-9` and `-`.
     pub provider: String,
+    /// The region of the endpoint there; as host and path say, if absent.
+    pub region: Option<String>,
     /// What is read there.
     pub reads: Reads,
     /// Whether streams are asked for usage there, or `None` for what holds elsewhere.

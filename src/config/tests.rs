@@ -42,7 +42,7 @@ fn every_field_is_read() {
             ],
             "time_zone": "Europe/Berlin",
             "providers": [
-                {"host": "*.LLM.internal", "provider": "openai", "api": "openai"},
+                {"host": "*.LLM.internal", "provider": "openai", "region": "eu", "api": "openai"},
                 {"cluster": "gpu", "provider": "my-vllm", "include_usage": true}
             ],
             "prices": [
@@ -50,6 +50,7 @@ fn every_field_is_read() {
                 {"model": "*", "rates": {"web_search": "1e4"}}
             ],
             "models": [{"provider": "azure", "model": "prod-*", "as": "openrouter/openai/gpt-5"}],
+            "multipliers": [{"provider": "openai", "model": "gpt-*", "region": "jp", "from": "2027-01-01", "times": "1.10"}],
             "unpriced": {"rates": {"input": "15", "request": 1}},
             "cost_source": "provider"
         }"#,
@@ -126,6 +127,15 @@ fn every_field_is_read() {
         config.prices[1].rates,
         BTreeMap::from([(Priced::Unit(Unit::WebSearch), 10_000_000_000_000)])
     );
+    assert_eq!(config.providers[0].region.as_deref(), Some("eu"));
+    let multiplier = PriceMultiplier {
+        provider: Some("openai".to_owned()),
+        model: "gpt-*".to_owned(),
+        region: Some("jp".to_owned()),
+        from: 1_798_761_600,
+        times: Times::parse("1.1").unwrap(),
+    };
+    assert_eq!(config.multipliers, [multiplier]);
 }
 
 #[test]
@@ -208,7 +218,7 @@ fn faults_name_the_field_and_what_it_must_be() {
         ("null",                  "the configuration must be an object, not null"),
         (r#""{}""#,               r#"the configuration must be an object, not string "{}""#),
         // shapes
-        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `unit`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`, `max_attempts`, `tell`"),
+        (r#"{"tennant": []}"#,    "`tennant` must be one of the fields `tenant`, `feature`, `user`, `unit`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `multipliers`, `unpriced`, `cost_source`, `max_attempts`, `tell`"),
         (r#"{"service": {}}"#,    "`service.cluster` must be given"),
         (r#"{"service": {"cluster": ""}}"#, "`service.cluster` must be the name of a cluster in Envoy's configuration"),
         (r#"{"service": {"cluster": "q", "timeout_ms": 0}}"#, "`service.timeout_ms` must be 1 to 10000"),
@@ -288,6 +298,12 @@ fn faults_name_the_field_and_what_it_must_be() {
         (r#"{"prices": [{"model": "m", "rates": {"input": 1}}, {"model": "m", "rates": {"input": 1}}]}"#, "`prices[1]` must not repeat the provider and model of an earlier price"),
         (r#"{"models": [{"model": "m", "as": "gpt-5"}]}"#, "`models[0].as` must be a provider and a model, such as `openai/gpt-5`"),
         (r#"{"models": [{"model": "a*b", "as": "openai/gpt-5"}]}"#, "`models[0].model` must be a model's name, or the beginning of one and a `*`"),
+        (r#"{"providers": [{"host": "a", "provider": "b", "region": "EU"}]}"#, "`providers[0].region` must be 1 to 32 of `a-z`, `0-9` and `-`"),
+        (r#"{"multipliers": [{"model": "a*b", "times": "1"}]}"#, "`multipliers[0].model` must be a model's name, or the beginning of one and a `*`"),
+        (r#"{"multipliers": [{"model": "*", "times": "0"}]}"#, "`multipliers[0].times` must be a decimal above 0, at most 1000, with at most six decimals"),
+        (r#"{"multipliers": [{"model": "*", "times": 1.1}]}"#, "`multipliers[0].times` must be a string, not floating point `1.1`"),
+        (r#"{"multipliers": [{"model": "*", "times": "1", "from": "2027-02-29"}]}"#, "`multipliers[0].from` must be a day, such as `2027-01-01`"),
+        (r#"{"multipliers": [{"model": "*", "times": "1", "from": "2027-+1-01", "region": ""}]}"#, "`multipliers[0].region` must be 1 to 32 of `a-z`, `0-9` and `-`; `multipliers[0].from` must be a day, such as `2027-01-01`"),
         (r#"{"unpriced": {"rates": {}}}"#, "`unpriced.rates` must have the rate of at least one unit"),
         (r#"{"unpriced": "free"}"#, "`unpriced` must be \"pass\", \"refuse\" or an object with only `rates`"),
         (r#"{"max_buffered": 1, "strip": [""], "tenant": [{}]}"#, "`tenant[0]` must have exactly one of `header`, `jwt`, `san` and `body`; `strip[0]` must be the name of a request header that does not frame or route it; `max_buffered` must be 1024 to 67108864"),

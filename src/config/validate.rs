@@ -70,6 +70,7 @@ pub(super) fn unchecked(raw: Raw, faults: &mut Faults) -> Config {
         providers: providers(raw.providers, faults),
         prices: price::prices(raw.prices, faults),
         models: price::models(raw.models, faults),
+        multipliers: price::multipliers(raw.multipliers, faults),
         unpriced: price::unpriced(raw.unpriced, faults),
         cost_source: price::cost_source(&raw.cost_source),
         max_attempts: raw.max_attempts.map(|Whole(given)| {

@@ -9,7 +9,7 @@ use crate::config::{Anonymous, OnFailure, Unknown, Unpriced};
 use crate::desk::{Call, Hold, Known, Mark, Refused, Standing, Verdict, unavailable};
 use crate::estimate::{Basis, Learned};
 use crate::gate::Target;
-use crate::price::Tariff;
+use crate::price::{Tariff, Terms};
 use crate::provider::Shape;
 use crate::record::Decision;
 use crate::request::{Change, Most};
@@ -202,7 +202,7 @@ impl Exchange {
     pub(super) fn expected(&self, model: Option<&str>, learned: &Learned) -> Demand {
         let rates = learned.rates(model);
         let basis = Basis { api: self.target.api, said: self.body.said(), rates };
-        Demand::expected(&basis, self.tariff(model), seconds(self.began_ms))
+        Demand::expected(&basis, self.tariff(model), &self.terms())
     }
 
     /// The most that it can take on this model.
@@ -221,7 +221,7 @@ impl Exchange {
             tariff: self.tariff(model),
             attempts: attempts.map(u64::from),
             cost_source: config.cost_source,
-            at: seconds(self.began_ms),
+            terms: self.terms(),
         };
         worst::demand(survey, &around)
     }
@@ -251,8 +251,19 @@ impl Exchange {
 
     pub(super) fn tariff(&self, model: Option<&str>) -> Option<Tariff<'_>> {
         let prices = &self.prices;
-        let tariff = model.and_then(|model| prices.find(&self.target.provider, model));
+        let provider = &self.target.provider;
+        let tariff = model.and_then(|model| prices.find(provider, model));
+        let tariff = tariff.map(|tariff| {
+            let models = [model, self.target.model.as_deref()];
+            tariff.with(prices.multiplier(provider, models, &self.terms()))
+        });
         tariff.or_else(|| prices.fallback())
+    }
+
+    /// When the call began and where it goes; the rest of its terms only the answer tells.
+    pub(super) fn terms(&self) -> Terms<'_> {
+        let region = self.target.region.as_deref();
+        Terms { at: seconds(self.began_ms), region, ..Terms::default() }
     }
 
     pub(super) fn asked_model(&self) -> Option<&str> {

@@ -1,6 +1,7 @@
 //! What a call that is over costs, and by whose word.
 
 use crate::config::CostSource;
+use crate::gate::Target;
 use crate::money::NanoUsd;
 use crate::price::{Cost, Prices, Tariff, Terms, is_fine_tuned};
 use crate::provider::{Evidence, Reported};
@@ -13,7 +14,7 @@ pub(super) struct Bill<'a> {
     pub(super) prices: &'a Prices,
     /// Whose word counts.
     pub(super) source: CostSource,
-    pub(super) provider: &'a str,
+    pub(super) target: &'a Target,
     pub(super) began_ms: u64,
     pub(super) evidence: &'a Evidence,
 }
@@ -45,26 +46,37 @@ impl Bill<'_> {
 
     fn listed(&self, known: &Reported, [answered, asked]: [Option<&str>; 2]) -> Option<Price> {
         let prices = self.prices;
-        let by_answer = answered
-            .and_then(|model| self.by_tariff(known, model, prices.find(self.provider, model)?));
+        let provider = &self.target.provider;
+        let models = [answered, asked];
+        let by_answer = answered.and_then(|model| {
+            self.by_tariff(known, (model, models), prices.find(provider, model)?)
+        });
         by_answer.or_else(|| {
             let model = asked.filter(|_| !answered.is_some_and(is_fine_tuned))?;
-            self.by_tariff(known, model, prices.find_asked(self.provider, model)?)
+            self.by_tariff(known, (model, models), prices.find_asked(provider, model)?)
         })
     }
 
     /// What it costs at the prices of its model, and what other models did at theirs.
-    fn by_tariff(&self, known: &Reported, model: &str, tariff: Tariff<'_>) -> Option<Price> {
+    fn by_tariff(
+        &self,
+        known: &Reported,
+        (model, models): (&str, [Option<&str>; 2]),
+        tariff: Tariff<'_>,
+    ) -> Option<Price> {
+        let (provider, terms) = (&self.target.provider, self.terms());
+        let tariff = tariff.with(self.prices.multiplier(provider, models, &terms));
         let own = known.parts.iter().fold(known.usage, |own, part| own.without(&part.usage));
-        let mut sum = tariff.cost(&own, &self.terms())?;
+        let mut sum = tariff.cost(&own, &terms)?;
         for part in &known.parts {
             let model = part.model.as_deref().unwrap_or(model);
-            let other = self.prices.find(self.provider, model);
-            let beside = other.and_then(|tariff| tariff.cost(&part.usage, &self.terms()));
+            let multiplier = self.prices.multiplier(provider, [Some(model), None], &terms);
+            let other = self.prices.find(provider, model).map(|tariff| tariff.with(multiplier));
+            let beside = other.and_then(|tariff| tariff.cost(&part.usage, &terms));
             sum.complete &= beside.is_some_and(|beside| beside.complete);
             sum.amount = sum.amount.plus(beside.map_or(NanoUsd::ZERO, |beside| beside.amount));
         }
-        Some(priced(known, sum, tariff.version().to_owned()))
+        Some(priced(known, sum, tariff.charged_by()))
     }
 
     fn fallback(&self, known: &Reported) -> Option<Price> {
@@ -79,6 +91,7 @@ impl Bill<'_> {
             service_tier: self.evidence.service_tier.as_deref(),
             speed: self.evidence.speed.as_deref(),
             geo: self.evidence.geo.as_deref(),
+            region: self.target.region.as_deref(),
             search_context: self.evidence.search_context.as_deref(),
             search_type: self.evidence.search_type.as_deref(),
             ..Terms::default()

@@ -3,7 +3,7 @@
 //! It is looked at each time its text has grown by a part of what it was, so that the work for each
 //! byte is constant. What it writes without showing it, such as thoughts, is seen only at its end.
 
-use super::{Exchange, Phase, Teller, seconds};
+use super::{Exchange, Phase, Teller};
 use crate::budget::Expected;
 use crate::desk::Grown;
 use crate::estimate::{Basis, Learned};
@@ -57,8 +57,8 @@ impl Exchange {
             self.admitted.growth.after = None;
             return;
         }
-        let at = seconds(self.began_ms);
-        let expected = Expected::with_output(&basis, self.tariff(self.model()), at, next);
+        let expected =
+            Expected::with_output(&basis, self.tariff(self.model()), &self.terms(), next);
         let nearly = basis.nearly(next.saturating_mul(basis.answers()));
         let holds = &mut self.admitted.holds;
         self.admitted.growth = match desk.grow(shared, holds, &expected, now_ms) {

@@ -36,6 +36,7 @@ fn record() -> Record {
         model_exists: true,
         stream: false,
         service_tier: None,
+        region: None,
         status: 200,
         attempts: 1,
         amount: Amount::Estimated(Reported { usage, ..Reported::default() }),

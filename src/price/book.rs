@@ -57,12 +57,13 @@ impl Provider {
     }
 }
 
-/// Where a model stands in the book, and whether the provider asked for is its own.
+/// Where a model stands in the book, and who sells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     provider: usize,
     model: usize,
-    own: bool,
+    /// The provider that was asked for.
+    seller: usize,
 }
 
 impl Book {
@@ -141,8 +142,11 @@ impl Book {
 
     pub(super) fn tariff(&self, place: Place) -> Option<Tariff<'_>> {
         let model = self.models(self.providers.get(place.provider)?).get(place.model)?;
-        let sold = if place.own { Sold::Own } else { Sold::Resold };
-        Some(Tariff { model, version: &self.version, sold })
+        let sold = match place.seller == place.provider {
+            true => Sold::Own,
+            false => Sold::Resold(&self.providers.get(place.seller)?.id),
+        };
+        Some(Tariff::new(model, &self.version, sold))
     }
 
     /// The first model that answers to the first of `names` that any answers to.
@@ -164,7 +168,7 @@ impl Book {
             let mut sellers = core::iter::once(asked).chain(others());
             sellers.find_map(|seller| {
                 let model = self.model(seller, name)?;
-                Some(Place { provider: seller, model, own: seller == asked })
+                Some(Place { provider: seller, model, seller: asked })
             })
         })
     }

@@ -4,8 +4,8 @@
 //! a cache or written to one, which class of service answers, and how long the prompt is. So the
 //! dearest rate of all of them counts, for every token.
 
-use super::model::Model;
 use super::rate::{PER_MILLION, Priced};
+use super::{Tariff, Terms};
 use crate::money::NanoUsd;
 use crate::usage::Side;
 
@@ -21,8 +21,13 @@ pub struct Dearest {
 }
 
 impl Dearest {
-    pub(super) fn of(model: &Model, at: u64) -> Option<Self> {
-        let among = |counts: &dyn Fn(Priced) -> bool| model.dearest(at, counts);
+    pub(super) fn of(tariff: &Tariff<'_>, terms: &Terms<'_>) -> Option<Self> {
+        let (model, region) = (tariff.model, terms.region);
+        let among = |counts: &dyn Fn(Priced) -> bool| {
+            let rate = model.dearest(terms.at, region, counts)?;
+            Some(tariff.times().at_most(rate))
+        };
+        let tokens = model.most(region, tariff.sold);
         let side = |of: fn(Side) -> bool| {
             among(&move |priced| match priced {
                 Priced::Unit(unit) => of(unit.side()),
@@ -31,8 +36,8 @@ impl Dearest {
         };
         let prompt = |side| matches!(side, Side::Input | Side::CacheRead | Side::CacheWrite);
         Some(Self {
-            input: side(prompt)?,
-            output: side(|side| side == Side::Output),
+            input: tokens.at_most(side(prompt)?),
+            output: side(|side| side == Side::Output).map(|rate| tokens.at_most(rate)),
             request: among(&|priced| priced == Priced::Request).unwrap_or(0),
         })
     }

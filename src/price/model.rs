@@ -9,7 +9,9 @@ use serde::Deserialize;
 
 use super::clause::Clause;
 use super::rate::{Priced, Rate, Rates, Sum};
+use super::surcharge::Surcharge;
 use super::terms::{Terms, When};
+use super::times::Times;
 use super::{Cost, Sold};
 use crate::money::NanoUsd;
 use crate::usage::{Side, Unit, Usage};
@@ -28,6 +30,9 @@ pub(super) struct Model {
     prices: Box<[Dated]>,
     #[serde(default)]
     variants: Box<[Variant]>,
+    /// Of several that hold the first counts.
+    #[serde(default)]
+    surcharges: Box<[Surcharge]>,
 }
 
 impl Model {
@@ -41,6 +46,7 @@ impl Model {
             least: None,
             prices: [Dated { active: None, rates: Rates::flat(rates) }].into(),
             variants: Box::default(),
+            surcharges: Box::default(),
         }
     }
 
@@ -49,10 +55,15 @@ impl Model {
         !self.is_closed(at) && self.standard(at).is_some_and(|dated| !dated.rates.is_empty())
     }
 
-    /// What `usage` costs on `terms`, as far as they count where it is `sold`.
+    /// What `usage` costs on `terms`, as far as they count where it is `sold`, `times` over.
     ///
     /// `None` where a token has no rate, or nothing used has one.
-    pub(super) fn cost(&self, usage: &Usage, terms: &Terms<'_>, sold: Sold) -> Option<Cost> {
+    pub(super) fn cost(
+        &self,
+        usage: &Usage,
+        terms: &Terms<'_>,
+        (sold, times): (Sold<'_>, Times),
+    ) -> Option<Cost> {
         if self.is_closed(terms.at) {
             return None;
         }
@@ -71,18 +82,31 @@ impl Model {
                 (None, Priced::Unit(_)) => missing = true,
             }
         }
-        let complete = !missing && !self.is_too_cheap(terms, sold);
-        (priced || !missing).then(|| Cost { amount: sum.rounded(), complete })
+        let here = Surcharge::of(&self.surcharges, terms, sold);
+        let complete = !missing && !self.is_too_cheap(terms, sold) && here.is_some();
+        let amount = || sum.rounded(here.unwrap_or(Times::ONE), times);
+        (priced || !missing).then(|| Cost { amount: amount(), complete })
     }
 
-    /// The dearest rate at `at`, on whatever terms, of what counts.
-    pub(super) fn dearest(&self, at: u64, counts: &dyn Fn(Priced) -> bool) -> Option<u128> {
+    /// The dearest rate at `at` in `region`, on whatever terms, of what counts.
+    pub(super) fn dearest(
+        &self,
+        at: u64,
+        region: Option<&str>,
+        counts: &dyn Fn(Priced) -> bool,
+    ) -> Option<u128> {
         if self.is_closed(at) {
             return None;
         }
         let standard = self.standard(at).and_then(|dated| dated.rates.dearest(counts));
-        let variants = self.variants.iter().filter(|variant| is_active(variant.active, at));
+        let may = |v: &&Variant| is_active(v.active, at) && v.when.may_be_in(region);
+        let variants = self.variants.iter().filter(may);
         variants.filter_map(|variant| variant.rates.dearest(counts)).chain(standard).max()
+    }
+
+    /// The most that its tokens are charged at in `region`.
+    pub(super) fn most(&self, region: Option<&str>, sold: Sold<'_>) -> Times {
+        Surcharge::most(&self.surcharges, region, sold)
     }
 
     fn charged(&self, unit: Unit, quantity: u64) -> u64 {
@@ -93,16 +117,16 @@ impl Model {
     }
 
     /// Whether the call was served on dear terms that have no rates here.
-    fn is_too_cheap(&self, terms: &Terms<'_>, sold: Sold) -> bool {
+    fn is_too_cheap(&self, terms: &Terms<'_>, sold: Sold<'_>) -> bool {
         terms.are_dearer()
             && match sold {
                 Sold::Contract => false,
-                Sold::Resold => true,
+                Sold::Resold(_) => true,
                 Sold::Own => !self.variants(terms, sold).any(|v| v.when.is_of_tier()),
             }
     }
 
-    fn rate(&self, item: Priced, terms: &Terms<'_>, sold: Sold) -> Option<&Rate> {
+    fn rate(&self, item: Priced, terms: &Terms<'_>, sold: Sold<'_>) -> Option<&Rate> {
         let standard = self.standard(terms.at)?;
         let of = |item| {
             let variant = self.variants(terms, sold).find_map(|v| v.rates.of(item));
@@ -115,7 +139,7 @@ impl Model {
     }
 
     /// The rates that replace the standard ones, the first that has one first.
-    fn variants(&self, terms: &Terms<'_>, sold: Sold) -> impl Iterator<Item = &Variant> {
+    fn variants(&self, terms: &Terms<'_>, sold: Sold<'_>) -> impl Iterator<Item = &Variant> {
         let met = move |v: &&Variant| {
             sold == Sold::Own && is_active(v.active, terms.at) && v.when.is(terms)
         };

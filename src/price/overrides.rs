@@ -42,7 +42,7 @@ impl Override {
     }
 
     pub(super) fn tariff(&self) -> Tariff<'_> {
-        Tariff { model: &self.model, version: VERSION, sold: Sold::Contract }
+        Tariff::new(&self.model, VERSION, Sold::Contract)
     }
 }
 
@@ -76,7 +76,7 @@ impl Alias {
 
 /// Which models the operator means.
 #[derive(Debug)]
-struct Pattern {
+pub(super) struct Pattern {
     provider: Option<Box<str>>,
     /// In lower case; without its last `*` if `open`.
     name: Box<str>,
@@ -85,7 +85,7 @@ struct Pattern {
 }
 
 impl Pattern {
-    fn new(provider: Option<&str>, model: &str) -> Result<Self, OverrideError> {
+    pub(super) fn new(provider: Option<&str>, model: &str) -> Result<Self, OverrideError> {
         let pattern = model.trim().to_ascii_lowercase();
         let (name, open) = pattern.strip_suffix('*').map_or((&*pattern, false), |n| (n, true));
         match name {
@@ -95,7 +95,7 @@ impl Pattern {
         }
     }
 
-    fn is_met(&self, provider: &str, name: &str) -> bool {
+    pub(super) fn is_met(&self, provider: &str, name: &str) -> bool {
         let here = self.provider.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(provider));
         here && if self.open { name.starts_with(&*self.name) } else { name == &*self.name }
     }

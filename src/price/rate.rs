@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
+use super::times::Times;
 use crate::money::NanoUsd;
-use crate::usage::Unit;
+use crate::usage::{Side, Unit};
 
 /// Something with a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +38,14 @@ impl Priced {
     #[must_use]
     pub fn named(label: &str) -> Option<Self> {
         Self::all().find(|priced| priced.label() == label)
+    }
+
+    /// Whether it is counted in tokens.
+    pub(super) const fn is_token(self) -> bool {
+        match self {
+            Self::Unit(unit) => !matches!(unit.side(), Side::Item),
+            Self::Request => false,
+        }
     }
 
     /// How many times [`COMMON`] the measure is that a rate is for: a million, or an hour of audio.
@@ -131,18 +140,32 @@ impl Rate {
 
 /// An exact sum of money, finer than it is ever charged.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum(u128);
+pub(super) struct Sum {
+    tokens: u128,
+    others: u128,
+}
 
 impl Sum {
     /// Adds `quantity` at `rate`, for a call with `total_input`.
     pub(super) const fn add(&mut self, priced: Priced, quantity: u64, rate: &Rate, total: u64) {
         let price = (quantity as u128).saturating_mul(rate.at(total).0);
-        self.0 = self.0.saturating_add(price.saturating_mul(priced.share()));
+        let sum = if priced.is_token() { &mut self.tokens } else { &mut self.others };
+        *sum = sum.saturating_add(price.saturating_mul(priced.share()));
     }
 
-    /// Half a nano-dollar and more counts as a whole one; too much to write down, as the most.
-    pub(super) fn rounded(self) -> NanoUsd {
-        let nanos = self.0.saturating_add(PER_NANO / 2) / PER_NANO;
+    /// `all` times the sum, and of that `tokens` times its tokens. Half a nano-dollar and more counts
+    /// as a whole one; too much to write down, as the most.
+    pub(super) fn rounded(self, tokens: Times, all: Times) -> NanoUsd {
+        let [by_tokens, once] = [tokens, Times::ONE].map(Times::millionths);
+        let all = all.millionths();
+        let weighed = |of: fn(u128) -> u128| {
+            let tokens = of(self.tokens).saturating_mul(by_tokens);
+            tokens.saturating_add(of(self.others).saturating_mul(once)).saturating_mul(all)
+        };
+        // Wholes and rests apart, because together they may be more than there is room for.
+        let rests = weighed(|sum| sum % PER_NANO) / PER_NANO;
+        let parts = weighed(|sum| sum / PER_NANO).saturating_add(rests);
+        let nanos = parts.saturating_add(PARTS / 2) / PARTS;
         NanoUsd::new(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
@@ -207,6 +230,8 @@ pub(super) const PER_MILLION: u128 = MILLION * FINE;
 const DECIMALS: usize = 9;
 /// Parts of a [`Sum`] that are a nano-dollar.
 const PER_NANO: u128 = COMMON * FINE;
+/// Parts of a nano-dollar that are left when it was multiplied twice, by millionths.
+const PARTS: u128 = MILLION * MILLION;
 
 #[cfg(test)]
 mod tests {
@@ -239,7 +264,7 @@ mod tests {
         let price = |unit, quantity, nanos| {
             let mut sum = Sum::default();
             sum.add(Priced::Unit(unit), quantity, &rate(nanos), 0);
-            sum.rounded().nanos()
+            sum.rounded(Times::ONE, Times::ONE).nanos()
         };
         assert_eq!(price(Unit::AudioMilli, 3_600_000, 111_000_000), 111_000_000);
         assert_eq!(price(Unit::AudioMilli, 10_000, 111_000_000), 308_333);

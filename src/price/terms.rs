@@ -15,6 +15,8 @@ pub struct Terms<'a> {
     pub speed: Option<&'a str>,
     /// Where it was computed, if that was for the client to choose: Anthropic's `inference_geo`.
     pub geo: Option<&'a str>,
+    /// The region of the endpoint that it went to, where that has one: `eu`, `us-gov-west-1`.
+    pub region: Option<&'a str>,
     /// How much of the web was searched: Perplexity's `search_context_size`.
     pub search_context: Option<&'a str>,
     /// How it was searched: Perplexity's `search_type`.
@@ -74,6 +76,7 @@ pub(super) struct When {
     service_tier: Option<Box<str>>,
     speed: Option<Box<str>>,
     geo: Option<Box<str>>,
+    region: Option<Box<str>>,
     search_context: Option<Box<str>>,
     search_type: Option<Box<str>>,
     route: Option<Box<str>>,
@@ -98,9 +101,15 @@ impl When {
             && (self.service_tier.is_none() || said(&self.service_tier, tier()))
             && said(&self.speed, terms.speed)
             && said(&self.geo, terms.geo)
+            && said(&self.region, terms.region)
             && said(&self.search_context, terms.search_context)
             && said(&self.search_type, terms.search_type)
             && said(&self.route, terms.route)
+    }
+
+    /// Whether they can be met in this region.
+    pub(super) fn may_be_in(&self, region: Option<&str>) -> bool {
+        self.region.is_none() || self.region.as_deref() == region
     }
 
     /// Whether these are the terms that [`Terms::are_dearer`] asks for.

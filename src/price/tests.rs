@@ -1,3 +1,5 @@
+mod regions;
+
 use serde::Deserialize;
 
 use super::*;
@@ -212,7 +214,7 @@ fn books_that_cannot_be_read_whole_are_refused() {
         (with(r#""prices":[{"rates":{"input":[1,9,9,8,8]}}]"#),                 "out of order"),
         (with(r#""prices":[{"rates":{"input":[-1]}}]"#),                        "integer `-1`"),
         (with(r#""prices":[{"rates":{"input":[0.5]}}]"#),                       "floating point"),
-        (with(r#""prices":[],"variants":[{"when":{"region":"eu"},"rates":{}}]"#), "unknown field"),
+        (with(r#""prices":[],"variants":[{"when":{"zone":"eu"},"rates":{}}]"#),   "unknown field"),
         (with(r#""prices":[],"variants":[{"when":{"processing":"x"},"rates":{}}]"#), "unknown variant"),
         (with(r#""prices":[{"active":{"until":1},"rates":{}}]"#),               "unknown variant"),
     ];
@@ -407,6 +409,7 @@ fn costs_are_those_of_genai_prices_to_the_nano_dollar() {
             search_context: call.search_context.as_deref(),
             search_type: call.search_type.as_deref(),
             geo: call.geo.as_deref(),
+            region: None,
             route: call.route.as_deref(),
         };
         let leaves: Vec<_> =
@@ -435,14 +438,15 @@ fn nothing_costs_more_than_the_dearest_rates_say() {
     ];
     for (provider, model) in models {
         let tariff = prices.find(provider, model).unwrap();
-        let most = tariff.dearest(1_795_000_000).unwrap();
+        let terms = Terms { at: 1_795_000_000, ..Terms::default() };
+        let most = tariff.dearest(&terms).unwrap();
         for (unit, service_tier) in Unit::ALL.iter().flat_map(|unit| words.map(|w| (*unit, w))) {
             if unit.side() == crate::usage::Side::Item {
                 continue;
             }
             for (n, speed) in [(1, None), (199_999, Some("fast")), (2_000_003, None)] {
                 let usage = Usage::default().with(unit, n).with(Unit::Output, 77);
-                let terms = Terms { at: 1_795_000_000, service_tier, speed, ..Terms::default() };
+                let terms = Terms { service_tier, speed, ..terms };
                 let Some(cost) = tariff.cost(&usage, &terms) else { continue };
                 let bound = most.cost(usage.input_tokens(), usage.output_tokens()).unwrap();
                 assert!(cost.amount <= bound, "{model} {unit:?} {service_tier:?} {n}");
@@ -456,7 +460,7 @@ fn what_has_no_price_has_no_dearest_price() {
     let rates = [(Priced::Unit(Unit::Input), NanoUsd::new(3))];
     let own = Override::new(None, "embed", &rates).unwrap();
     let prices = Prices::new(Book::embedded().unwrap(), vec![own]);
-    let most = prices.find("x", "embed").unwrap().dearest(0).unwrap();
+    let most = prices.find("x", "embed").unwrap().dearest(&Terms::default()).unwrap();
     assert_eq!(most.cost(1, 0), Some(NanoUsd::new(1)), "rounded up");
     assert_eq!(most.cost(1, 1), None);
     assert_eq!(most.cost(u64::MAX, 0).map(NanoUsd::nanos), Some(55_340_232_221_129));

@@ -1,6 +1,6 @@
 use super::*;
 use crate::money::NanoUsd;
-use crate::price::{Book, Override, Priced, Prices};
+use crate::price::{Book, Override, Priced, Prices, Terms};
 use crate::usage::Unit;
 
 fn bounded(api: Api, body: &str) -> Result<(bool, Option<u64>, u64), Unbounded> {
@@ -90,7 +90,7 @@ fn demand_of(model: &str, body: &str, attempts: Option<u64>) -> Result<Demand, U
         tariff: prices.find("openai", model),
         attempts,
         cost_source: CostSource::Book,
-        at: 1_795_000_000,
+        terms: Terms { at: 1_795_000_000, ..Terms::default() },
     };
     demand(&survey(Api::OpenAiChat, body.as_bytes()), &around)
 }
@@ -135,7 +135,7 @@ fn a_cost_that_the_provider_says_afterwards_has_no_bound() {
         tariff: None,
         attempts: Some(1),
         cost_source: CostSource::Provider,
-        at: 0,
+        terms: Terms::default(),
     };
     assert_eq!(demand(&survey(Api::OpenAiChat, b"{}"), &around), Err(Unbounded::Provider));
 }

@@ -118,6 +118,40 @@ fn all_workers_take_a_newer_book_and_calls_under_way_keep_the_old_one() {
 }
 
 #[test]
+fn a_call_to_a_region_costs_what_it_costs_there_and_the_row_names_why() {
+    let of = |configuration: &str, host: &str| {
+        let worker = Worker::new(configuration);
+        let call = worker.ask(&Request { host: host.to_owned(), ..Request::of(&OPENAI, false) });
+        call.answer(200, &[], &[OPENAI.json()]);
+        call.end();
+        let row: Value = serde_json::from_str(&call.field("call")).unwrap();
+        let version = call.field("price_version").replace(&built_in(), "book");
+        let region = row["region"].as_str().unwrap_or("-").to_owned();
+        [call.field("cost_nano_usd"), version, region]
+    };
+    let told =
+        r#"{"providers": [{"host": "gateway.internal", "provider": "openai", "region": "gov"}]}"#;
+    let contract =
+        r#"{"multipliers": [{"provider": "openai", "model": "gpt-4o*", "times": "0.9"}]}"#;
+    let instead = r#"{"multipliers": [{"model": "*", "region": "gov", "times": "2"}]}"#;
+    let later = r#"{"multipliers": [{"model": "*", "from": "2999-01-01", "times": "2"}]}"#;
+    #[rustfmt::skip]
+    let cases = [
+        ("{}",     "api.openai.com",     ["27000", "book",      "-"]),
+        ("{}",     "gov.api.openai.com", ["29700", "book",      "gov"]),
+        ("{}",     "us.api.openai.com",  ["27000", "book",      "us"]),
+        (told,     "gateway.internal",   ["29700", "book",      "gov"]),
+        (contract, "gov.api.openai.com", ["26730", "book.x0.9", "gov"]),
+        (instead,  "gov.api.openai.com", ["54000", "book.x2",   "gov"]),
+        (instead,  "api.openai.com",     ["27000", "book",      "-"]),
+        (later,    "api.openai.com",     ["27000", "book",      "-"]),
+    ];
+    for (configuration, host, expected) in cases {
+        assert_eq!(of(configuration, host), expected, "{configuration} {host}");
+    }
+}
+
+#[test]
 fn replicas_with_other_books_change_nothing_but_forwards() {
     let one = worker(&Arc::default(), SERVICE);
     let hand = |version: &str, nanos| {

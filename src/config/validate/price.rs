@@ -2,20 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{civil::Date, tz::TimeZone};
+
 use crate::{
     config::{
-        CostSource, ModelAlias, PriceOverride, Unpriced,
+        CostSource, ModelAlias, PriceMultiplier, PriceOverride, Unpriced,
         error::Faults,
-        raw::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpricedWord},
+        raw::{RawCostSource, RawModel, RawMultiplier, RawPrice, RawUnpriced, RawUnpricedWord},
         shape::{Object, Pairs, Word},
     },
     money::NanoUsd,
-    price::Priced,
+    price::{Priced, Times},
     rule::Dollars,
     who,
 };
 
-use super::{bounded, rule::provider_name};
+use super::{
+    bounded,
+    rule::{provider_name, region_name},
+};
 
 /// The operator's own prices.
 pub(super) fn prices(raw: Vec<Object<RawPrice>>, faults: &mut Faults) -> Vec<PriceOverride> {
@@ -99,6 +104,45 @@ pub(super) fn models(raw: Vec<Object<RawModel>>, faults: &mut Faults) -> Vec<Mod
     raw.into_iter().enumerate().map(alias).collect()
 }
 
+/// How many times the book's prices are charged.
+pub(super) fn multipliers(
+    raw: Vec<Object<RawMultiplier>>,
+    faults: &mut Faults,
+) -> Vec<PriceMultiplier> {
+    bounded("multipliers", raw.len(), MAX_MULTIPLIERS, faults);
+    let read = |(at, Object(raw)): (usize, Object<RawMultiplier>)| {
+        let path = format!("multipliers[{at}]");
+        pattern(&path, raw.provider.as_deref(), &raw.model, faults);
+        if let Some(region) = &raw.region {
+            region_name(&format!("{path}.region"), region, faults);
+        }
+        let times = Times::parse(&raw.times).unwrap_or_else(|| {
+            let must = "must be a decimal above 0, at most 1000, with at most six decimals";
+            faults.add(format_args!("{path}.times"), must);
+            Times::ONE
+        });
+        let from = raw.from.as_deref().map_or(Some(0), day).unwrap_or_else(|| {
+            faults.add(format_args!("{path}.from"), "must be a day, such as `2027-01-01`");
+            0
+        });
+        let RawMultiplier { provider, model, region, .. } = raw;
+        PriceMultiplier { provider, model, region, from, times }
+    };
+    raw.into_iter().enumerate().map(read).collect()
+}
+
+/// The first second of a day in UTC, since 1970.
+fn day(text: &str) -> Option<u64> {
+    let (year, rest) = text.split_once('-')?;
+    let (month, day) = rest.split_once('-')?;
+    let digits = |part: &&str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let sizes = [year.len(), month.len(), day.len()] == [4, 2, 2];
+    let plain = sizes && [year, month, day].iter().all(digits);
+    let date = Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()?;
+    let start = date.to_zoned_datetime(TimeZone::UTC).ok().filter(|_| plain)?.timestamp();
+    start.as_second().try_into().ok()
+}
+
 pub(super) fn unpriced(raw: RawUnpriced, faults: &mut Faults) -> Unpriced {
     match raw {
         RawUnpriced::Word(Word(RawUnpricedWord::Pass)) => Unpriced::Pass,
@@ -118,5 +162,7 @@ pub(super) const fn cost_source(raw: &Word<RawCostSource>) -> CostSource {
 
 /// Prices, and names of models: they are kept by every worker.
 const MAX_PRICES: usize = 4_096;
+/// Each is tried for every call.
+const MAX_MULTIPLIERS: usize = 256;
 /// A thousand dollars for one token or one search is a slip of the pen.
 const MAX_RATE: NanoUsd = NanoUsd::new(1_000_000_000_000_000_000);

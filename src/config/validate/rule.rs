@@ -5,6 +5,8 @@ use crate::config::{
     shape::Object,
 };
 
+use crate::provider::is_region;
+
 use super::bounded;
 
 /// The rules that say who answers.
@@ -14,7 +16,8 @@ pub(super) fn providers(raw: Vec<Object<RawProvider>>, faults: &mut Faults) -> V
     raw.into_iter().enumerate().filter_map(read).collect()
 }
 
-fn provider(path: &str, raw: RawProvider, faults: &mut Faults) -> Option<ProviderRule> {
+fn provider(at: &str, raw: RawProvider, faults: &mut Faults) -> Option<ProviderRule> {
+    let path = at;
     provider_name(&format!("{path}.provider"), &raw.provider, faults);
     let by = match (raw.host, raw.cluster) {
         (Some(host), None) => Some(HostPattern::parse(&host).map(By::Host).or_else(|| {
@@ -51,8 +54,15 @@ fn provider(path: &str, raw: RawProvider, faults: &mut Faults) -> Option<Provide
         Some(pattern) => Some(pattern?),
         None => None,
     };
-    let include_usage = raw.include_usage;
-    Some(ProviderRule { by, path, provider: raw.provider, reads: reads?, include_usage })
+    let region = raw.region.inspect(|name| region_name(&format!("{at}.region"), name, faults));
+    let (provider, include_usage) = (raw.provider, raw.include_usage);
+    Some(ProviderRule { by, path, provider, region, reads: reads?, include_usage })
+}
+
+pub(super) fn region_name(path: &str, name: &str, faults: &mut Faults) {
+    if !is_region(name) {
+        faults.add(path, "must be 1 to 32 of `a-z`, `0-9` and `-`");
+    }
 }
 
 pub(super) fn provider_name(path: &str, name: &str, faults: &mut Faults) {
