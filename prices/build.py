@@ -54,9 +54,7 @@ def main() -> int:
 def build(former: Book, date: datetime.date | None) -> Book:
     """The new book. Its date is `date`, or that of the former book if the sources are the same."""
     sources = source.abouts()
-    if date is None and sources == former.get('sources'):
-        date = datetime.date.fromisoformat(former['version'].split('.', 1)[0])
-    date = date or datetime.date.today()
+    date = date or day(former, sources)
     book = {
         'format': FORMAT,
         'version': '.'.join([str(date), *(f'{one["name"]}-{one["version"]}' for one in sources)]),
@@ -66,6 +64,13 @@ def build(former: Book, date: datetime.date | None) -> Book:
     }
     keep_vanished(former, book, calendar.timegm(date.timetuple()))
     return book
+
+
+def day(former: Book, sources: list[dict[str, str]]) -> datetime.date:
+    """That of the former book if it is of the same sources, else today."""
+    if sources == former.get('sources'):
+        return datetime.date.fromisoformat(former['version'].split('.', 1)[0])
+    return datetime.date.today()
 
 
 def keep_vanished(former: Book, book: Book, closed: int) -> None:

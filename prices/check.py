@@ -239,7 +239,17 @@ def moment(model: types.ModelInfo, chance: random.Random) -> int:
     ]
     if starts and chance.random() < 0.5:
         return seconds(chance.choice(starts)) + chance.choice([-1, 0, 1])
-    return chance.randint(seconds(BOOK_FROM), seconds(BOOK_TO))
+    at = chance.randint(seconds(BOOK_FROM), seconds(BOOK_TO))
+    edges = [
+        edge.hour * 3600 + edge.minute * 60
+        for entry in source.conditional(model)
+        if isinstance(entry.constraint, types.TimeOfDateConstraint)
+        for edge in (entry.constraint.start_time, entry.constraint.end_time)
+    ]
+    if edges and chance.random() < 0.7:
+        # Before, at and after the edges of hours, and of the day.
+        return at - at % 86400 + chance.choice([*edges, 86400]) + chance.choice([-60, -1, 0, 1, 60])
+    return at
 
 
 def seconds(day: date) -> int:
@@ -288,6 +298,8 @@ def sums(usage: dict[str, int]) -> dict[str, int | decimal.Decimal]:
 def is_extra(call: Call, right: Answer) -> bool:
     """Whether other sources say more of the terms of a call than genai-prices."""
     row = source.extras().get(f'{call["provider"]}/{right["id"]}', {})
+    if row.get('workdays') and datetime.fromtimestamp(call['at'], UTC).isoweekday() > 5:
+        return True
     terms = {'service_tier': call.get('service_tier'), 'processing': 'batch' if 'batch' in call else None}
     used = call.get('usage', {}).keys() & row.get('rates', {}).keys()
     return bool(used) or any(

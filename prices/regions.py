@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from genai_prices import types
 from genai_prices.data_snapshot import get_snapshot
 
 Rates = dict[str, list[int | str]]
+# Reads a row of litellm: its rates, by the end of their keys.
+ByTerm = Callable[[dict[str, Any]], dict[str, Rates]]
 
 # Their multipliers: whose rows have it, and the place that it is for.
 MULTIPLIERS = {
@@ -48,11 +50,13 @@ class Said(NamedTuple):
     rates: dict[str, Rates]
 
 
-def of(theirs: dict[str, Any], book: dict[str, Any], by_term: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What each model of the book is to have for regions."""
+def of(
+    theirs: dict[str, Any], standard: dict[str, Rates], by_term: ByTerm
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each model is to have for regions, by their standard rates of the day."""
     said: dict[str, dict[tuple[str, str, str], list[Said]]] = defaultdict(lambda: defaultdict(list))
     for name, row in theirs.items():
-        for path, seller, place, what in [*multiplied(name, row), *listed(name, row, book, by_term)]:
+        for path, seller, place, what in [*multiplied(name, row), *listed(name, row, standard, by_term)]:
             key = ('' if path.startswith(f'{seller}/') else seller, *place)
             said[path][key].append(what)
     for path, places in sorted(said.items()):
@@ -77,7 +81,7 @@ def multiplied(name: str, row: dict[str, Any]) -> Iterator[tuple[str, str, tuple
 
 
 def listed(
-    name: str, row: dict[str, Any], book: dict[str, Any], by_term: Any
+    name: str, row: dict[str, Any], standard: dict[str, Rates], by_term: ByTerm
 ) -> Iterator[tuple[str, str, tuple[str, str], Said]]:
     """What a row for a region says."""
     for seller, pattern in ROWS:
@@ -86,10 +90,10 @@ def listed(
         if not match or path is None:
             continue
         rates = by_term(row)
-        standard = book[path]['prices'][-1]['rates']
-        if tokens(standard) <= tokens(rates.get('', {})):
-            sound = is_sound(rates[''], standard)
-            times = ratio(rates[''], standard) if sound else None
+        ours = standard[path]
+        if ours and tokens(ours) <= tokens(rates.get('', {})):
+            sound = is_sound(rates[''], ours)
+            times = ratio(rates[''], ours) if sound else None
             yield path, seller, ('region', match[1]), Said(match[2], times, rates if sound else {})
 
 

@@ -170,6 +170,10 @@ def add_terms(model: dict[str, Any], path: str, extras: dict[str, Any]) -> None:
     for dated in model['prices']:
         for unit, rate in extra.get('rates', {}).items():
             dated['rates'].setdefault(unit, rate)
+    if extra.get('workdays'):
+        for dated in model['prices']:
+            if 'daily' in dated.get('active', {}):
+                dated['active'] = {'workdays': dated['active']['daily']}
     variants = extra.get('regional', []) + model.get('variants', []) + extra.get('variants', [])
     fees = [
         {'when': {'search_context': size}, 'rates': {'request': [nanos(Decimal(fee), 'requests_kcount')]}}

@@ -9,6 +9,7 @@ import random
 import re
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from genai_prices import data, types
@@ -106,18 +107,49 @@ def test_rates_of_another_model_or_of_a_half_are_not_taken() -> None:
     model = {'id': 'm', 'prices': [{'rates': standard}]}
     flex = {'input': [5, 5, 10], 'output': [15], 'cache_read': [1]}
     taken = {'variants': [{'when': {'service_tier': 'flex'}, 'rates': flex}]}
-    assert extra.agreed([{'': standard, '_flex': flex}], model) == taken
+    assert agreed([{'': standard, '_flex': flex}], model) == taken
     halves = [
         {'input': [5, 5, 10], 'output': [15]},
         {'input': [5], 'output': [15], 'cache_read': [1]},
         {'output': [15], 'cache_read': [1]},
     ]
     for half in halves:
-        assert extra.agreed([{'': standard, '_flex': half}], model) == {}
-    assert extra.agreed([{'': standard | {'output': [31]}, '_flex': flex}], model) == {}
-    assert extra.agreed([{'': standard, '_flex': flex}, {'': standard}], model) == {}
+        assert agreed([{'': standard, '_flex': half}], model) == {}
+    assert agreed([{'': standard | {'output': [31]}, '_flex': flex}], model) == {}
+    assert agreed([{'': standard, '_flex': flex}, {'': standard}], model) == {}
     known = model | {'variants': [{'when': {'service_tier': 'flex'}, 'rates': {}}]}
-    assert extra.agreed([{'': standard, '_flex': flex}], known) == {}
+    assert agreed([{'': standard, '_flex': flex}], known) == {}
+
+
+def agreed(rows: list[dict[str, Any]], model: dict[str, Any], *, name: str = 'other') -> dict[str, Any]:
+    return extra.agreed([(name, row) for row in rows], model, SECONDS)
+
+
+def test_rows_that_are_called_as_the_model_count_before_others_and_the_dearest_part_of_them() -> None:
+    standard = {'input': [10], 'output': [30], 'cache_read': [1]}
+    model = {'id': 'M', 'prices': [{'rates': standard}]}
+    one, other = ({'input': [5], 'output': [15], 'cache_read': rate} for rate in ([2], ['2.5', 200, '2.5']))
+    rows = [{'': standard, '_flex': one}, {'': standard, '_flex': other}, {'': standard}]
+    both = {'input': [5], 'output': [15], 'cache_read': ['2.5']}
+    taken = {'variants': [{'when': {'service_tier': 'flex'}, 'rates': both}]}
+    assert agreed(rows, model, name='gemini/m') == taken
+    mixed = [('gemini/m', rows[0]), ('latest', {'': {'input': [9], 'output': [9]}})]
+    assert extra.agreed(mixed, model, SECONDS)['variants'][0]['rates'] == one
+    apart = [{'': standard, '_flex': one}, {'': standard, '_flex': one | {'output': [16]}}]
+    assert agreed(apart, model, name='gemini/m') == {}
+
+
+def test_rates_on_terms_end_with_the_standard_rates_that_they_belong_to() -> None:
+    early, late = {'input': [10], 'output': [30]}, {'input': [20], 'output': [60]}
+    change = {'active': {'from': SECONDS + 9}, 'rates': late}
+    model = {'id': 'm', 'prices': [{'rates': early}, change]}
+    flex = {'input': [5], 'output': [15]}
+    (variant,) = agreed([{'': early, '_flex': flex}], model)['variants']
+    assert variant['active'] == {'between': [0, SECONDS + 9]}
+    assert agreed([{'': late, '_flex': flex}], model) == {}
+    model['prices'][1]['active'] = {'from': SECONDS}
+    (variant,) = agreed([{'': late, '_flex': flex}], model)['variants']
+    assert variant['active'] == {'from': SECONDS}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import extra
 import regions
 import source
 
-BOOK = {
-    f'{provider["id"]}/{model["id"]}': model
+STANDARD = {
+    f'{provider["id"]}/{model["id"]}': model['prices'][-1]['rates']
     for provider in source.plain_providers()
     for model in provider['models']
 }
@@ -24,7 +24,7 @@ def said(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
         name: {key: Decimal(value) if 'cost' in key else value for key, value in row.items()}
         for name, row in rows.items()
     }
-    return {path: extra.with_terms(row) for path, row in regions.of(exact, BOOK, extra.by_term) if row}
+    return {path: extra.with_terms(row) for path, row in regions.of(exact, STANDARD, extra.by_term) if row}
 
 
 def test_a_multiplier_is_taken_and_regions_beside_those_it_names_are_known_to_cost_more() -> None:

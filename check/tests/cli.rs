@@ -50,7 +50,7 @@ fn every_configuration_of_an_envoy_file_is_found() {
             "FILE:16: {chain}[0].typed_config.config.configuration: ok\n\
              FILE:32: {chain}[1].typed_config.config.configuration: error: `tenants` must be one of the fields \
              `tenant`, `feature`, `user`, `unit`, `anonymous`, `strip`, `hold_headers`, `max_buffered`, `include_usage`, `access_log`, \
-             `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `unpriced`, `cost_source`, `max_attempts`, `tell`\n\
+             `metrics`, `service`, `budgets`, `time_zone`, `providers`, `prices`, `models`, `multipliers`, `unpriced`, `cost_source`, `max_attempts`, `tell`\n\
              FILE:45: {chain}[2].typed_config.value.config.configuration: ok\n"
         ),
     );

@@ -223,6 +223,10 @@ enum Active {
     From(u64),
     /// From one second of each day, UTC, to before another, which may be on the next day.
     Daily(u64, u64),
+    /// The same from Monday to Friday, of windows that do not reach into another day.
+    Workdays(u64, u64),
+    /// From one second since 1970 to before another.
+    Between(u64, u64),
 }
 
 fn is_active(active: Option<Active>, at: u64) -> bool {
@@ -230,9 +234,16 @@ fn is_active(active: Option<Active>, at: u64) -> bool {
     match active {
         None => true,
         Some(Active::From(start)) => at >= start,
+        Some(Active::Workdays(start, end)) => (start..end).contains(&second) && is_workday(at),
+        Some(Active::Between(start, end)) => (start..end).contains(&at),
         Some(Active::Daily(start, end)) if end < start => second >= start || second < end,
         Some(Active::Daily(start, end)) => (start..end).contains(&second),
     }
+}
+
+/// Whether the UTC day of `at` is none of a weekend: 1970 began with a Thursday.
+const fn is_workday(at: u64) -> bool {
+    !matches!(at / DAY % 7, 2 | 3)
 }
 
 /// Seconds in a day.

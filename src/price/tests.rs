@@ -117,6 +117,39 @@ fn the_last_active_price_holds_and_the_first_if_none_is() {
 }
 
 #[test]
+fn peak_hours_of_workdays_begin_and_end_to_the_second() {
+    let prices = Prices::new(Book::embedded().unwrap(), Vec::new());
+    let million = used(&[(Unit::Output, 1_000_000)]);
+    // 2026-11-27, a Friday, at 00:00; peaks from 01:00 to 04:00 and from 06:00 to 10:00.
+    let (friday, hour, day) = (1_795_737_600, 3_600, 86_400);
+    let (low, high) = (600, 1_200);
+    #[rustfmt::skip]
+    let cases = [
+        (friday,                 low),
+        (friday + hour - 1,      low),
+        (friday + hour,          high),
+        (friday + 4 * hour - 1,  high),
+        (friday + 4 * hour,      low),
+        (friday + 6 * hour - 60, low),
+        (friday + 6 * hour,      high),
+        (friday + 10 * hour - 1, high),
+        (friday + 10 * hour,     low),
+        (friday + day - 1,       low),
+        (friday + day + 2 * hour,     low),
+        (friday + 2 * day + 2 * hour, low),
+        (friday + 3 * day + hour - 1, low),
+        (friday + 3 * day + 2 * hour, high),
+        (friday - 2 * hour,           low),
+        (friday - day + 2 * hour,     high),
+    ];
+    for (at, millis) in cases {
+        let terms = Terms { at, ..Terms::default() };
+        let cost = prices.find("deepseek", "deepseek-flash").unwrap().cost(&million, &terms);
+        assert_eq!(cost.unwrap().amount.nanos() / 1_000_000, millis, "{at}");
+    }
+}
+
+#[test]
 fn the_first_variant_with_a_rate_replaces_that_rate_alone() {
     let batch = Terms { at: EARLY, batch: true, ..Terms::default() };
     let flex = Terms { at: EARLY, service_tier: Some("flex"), ..Terms::default() };
@@ -360,6 +393,12 @@ fn terms_that_one_source_alone_knows_have_their_price() {
         ("anthropic",  "claude-sonnet-5", &million, Terms { geo: us, batch: true, ..terms },           (5_500_000_000, true)),
         ("anthropic",  "claude-sonnet-5", &million, Terms { geo: Some("global"), ..terms },            (10_000_000_000, true)),
         ("google",     "gemini-2.5-pro",  &million, Terms { service_tier: Some("priority"), ..terms }, (18_000_000_000, true)),
+        ("google",     "gemini-2.5-flash", &million, Terms { service_tier: Some("flex"), ..terms },    (1_250_000_000, true)),
+        ("vertex",     "gemini-3.1-pro-preview", &million, Terms { service_tier: Some("ON_DEMAND_FLEX"), ..terms }, (6_000_000_000, true)),
+        ("vertex",     "gemini-3.1-pro-preview", &million, Terms { service_tier: Some("ON_DEMAND_PRIORITY"), ..terms }, (21_600_000_000, true)),
+        ("google",     "gemini-3.6-flash", &million, Terms { service_tier: Some("priority"), at: 1_798_761_599, ..terms }, (6_750_000_000, true)),
+        // Its rates change on this day, and those on terms are known up to it.
+        ("google",     "gemini-3.6-flash", &million, Terms { service_tier: Some("priority"), at: 1_798_761_600, ..terms }, (7_500_000_000, false)),
         ("openai",     "gpt-6-astra",     &million, Terms { service_tier: Some("ultrafast"), ..terms }, (300_000_000_000, true)),
         ("openai",     "gpt-5",           &million, Terms { service_tier: Some("ultrafast"), ..terms }, (10_000_000_000, false)),
         ("openai",     "gpt-6-astra",     &writes,  terms,                                             (2_500_010_000, true)),
