@@ -179,7 +179,11 @@ pub(super) fn tokens(seen: &Seen<'_>) -> Option<Reported> {
     }
     usage.add(Unit::Citation, counts.or_zero("/citation_tokens"));
     usage.add(Unit::WebSearch, searches(&mut counts));
-    Some(Reported { usage, overlap, inconsistent, absurd: counts.absurd, ..Reported::default() })
+    // OpenRouter's own tools, such as another model that is asked for advice.
+    let tools = counts.or_zero("/server_tool_use_details/tool_calls_executed");
+    let partial = tools > usage.of(Unit::WebSearch);
+    let absurd = counts.absurd;
+    Some(Reported { usage, overlap, inconsistent, absurd, partial, ..Reported::default() })
 }
 
 /// Searches of the web, as each provider counts them.

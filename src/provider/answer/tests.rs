@@ -194,6 +194,16 @@ fn searches_are_counted_where_the_answer_shows_them() {
     }
     let preview = r#"{"model":"gpt-4o-search-preview","usage":{"prompt_tokens":1}}"#;
     assert!(evidence(Api::OpenAiChat, preview, true).reported.unwrap().partial);
+    let advised = |searches: u64| {
+        let used = format!(r#"{{"tool_calls_executed":1,"web_search_requests":{searches}}}"#);
+        let body = format!(r#"{{"usage":{{"prompt_tokens":1,"server_tool_use_details":{used}}}}}"#);
+        evidence(Api::OpenAiChat, &body, true).reported.unwrap().partial
+    };
+    assert_eq!(
+        (advised(0), advised(1)),
+        (true, false),
+        "what other tools did is not in the counts"
+    );
 }
 
 #[test]
