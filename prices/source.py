@@ -182,7 +182,9 @@ def add_terms(model: dict[str, Any], path: str, extras: dict[str, Any]) -> None:
     if variants + fees:
         model['variants'] = fees + variants
     if 'surcharges' in extra:
-        model['surcharges'] = extra['surcharges']
+        model['surcharges'] = [
+            ' '.join(f'{key}={value}' for key, value in one.items()) for one in extra['surcharges']
+        ]
 
 
 def left_out() -> dict[str, list[str]]:

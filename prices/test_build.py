@@ -91,7 +91,7 @@ def test_rates_on_terms_are_added_where_the_source_has_none() -> None:
     fees = [v for v in book['perplexity', 'sonar']['variants'] if 'search_context' in v['when']]
     assert [v['rates']['request'] for v in fees] == [[n * 10**12] for n in (5, 8, 12)]
     sonnet = book['anthropic', 'claude-sonnet-5']
-    assert {'geo': 'us', 'times': '1.1'} in sonnet['surcharges']
+    assert 'geo=us times=1.1' in sonnet['surcharges']
     llama = book['aws', 'meta.llama3-70b-instruct-v1:0']['variants']
     far = [v for v in llama if v['when'] == {'region': 'sa-east-1'}]
     assert [v['rates']['output'] for v in far] == [[5_880_000_000]]

@@ -89,6 +89,7 @@ impl Model {
     }
 
     /// The dearest rate at `at` in `region`, on whatever terms, of what counts.
+    #[inline(never)]
     pub(super) fn dearest(
         &self,
         at: u64,

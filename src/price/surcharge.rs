@@ -11,8 +11,10 @@ use super::terms::Terms;
 use super::times::Times;
 
 /// A place, and how many times the rates of tokens are charged there.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+///
+/// In books it is one text, such as `seller=google region=* times=1.1`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(try_from = "Box<str>")]
 pub(super) struct Surcharge {
     /// Who sells the model there, where that is not its own provider.
     seller: Option<Box<str>>,
@@ -22,6 +24,26 @@ pub(super) struct Surcharge {
     region: Option<Box<str>>,
     /// `None` if only that it costs more is known.
     times: Option<Times>,
+}
+
+impl TryFrom<Box<str>> for Surcharge {
+    type Error = &'static str;
+
+    fn try_from(text: Box<str>) -> Result<Self, Self::Error> {
+        let mut one = Self::default();
+        for word in text.split(' ') {
+            match word.split_once('=') {
+                Some(("seller", name)) => one.seller = Some(name.into()),
+                Some(("geo", place)) => one.geo = Some(place.into()),
+                Some(("region", place)) => one.region = Some(place.into()),
+                Some(("times", times)) => {
+                    one.times = Some(Times::parse(times).ok_or("a surcharge that is no number")?);
+                }
+                _ => return Err("a surcharge on unknown terms"),
+            }
+        }
+        Ok(one)
+    }
 }
 
 impl Surcharge {

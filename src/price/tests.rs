@@ -249,6 +249,8 @@ fn books_that_cannot_be_read_whole_are_refused() {
         (with(r#""prices":[{"rates":{"input":[0.5]}}]"#),                       "floating point"),
         (with(r#""prices":[],"variants":[{"when":{"zone":"eu"},"rates":{}}]"#),   "unknown field"),
         (with(r#""prices":[],"variants":[{"when":{"processing":"x"},"rates":{}}]"#), "unknown variant"),
+        (with(r#""prices":[],"surcharges":["zone=eu times=1.1"]"#),       "unknown terms"),
+        (with(r#""prices":[],"surcharges":["region=eu times=0"]"#),       "no number"),
         (with(r#""prices":[{"active":{"until":1},"rates":{}}]"#),               "unknown variant"),
     ];
     for (json, reason) in cases {

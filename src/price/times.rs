@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Deserializer, de};
-
 /// How many times a price is charged, in millionths; never none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times(u32);
@@ -39,13 +37,6 @@ impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{}.{:06}", self.0 / MILLION, self.0 % MILLION);
         f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
-    }
-}
-
-impl<'de> Deserialize<'de> for Times {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(from)?;
-        Self::parse(text).ok_or_else(|| de::Error::custom("no multiplier"))
     }
 }
 

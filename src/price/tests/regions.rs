@@ -10,8 +10,8 @@ const REGIONS: &str = r#"{"format":1,"version":"test","providers":[
    "prices":[{"rates":{"input":[1000000],"output":[10000000],"web_search":[5000000],"request":[7000000000000]}}],
    "variants":[{"when":{"region":"far"},"rates":{"output":[13000000]}},
                {"when":{"processing":"batch"},"rates":{"output":[5000000]}}],
-   "surcharges":[{"geo":"us","times":"1.1"},{"region":"eu","times":"1.1"},{"region":"far","times":"1"},
-                 {"seller":"shop","region":"eu","times":"1.25"},{"region":"*"}]}]}]}"#;
+   "surcharges":["geo=us times=1.1","region=eu times=1.1","region=far times=1",
+                 "seller=shop region=eu times=1.25","region=*"]}]}]}"#;
 
 fn regional(multipliers: Vec<Multiplier>) -> Prices {
     let book = Book::parse(REGIONS.as_bytes()).unwrap();
