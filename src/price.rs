@@ -136,11 +136,15 @@ impl Prices {
         models: [Option<&str>; 2],
         terms: &Terms<'_>,
     ) -> Option<&Multiplier> {
-        let mut holding =
-            self.own.multipliers.iter().filter(|one| one.holds(terms.region, terms.at)).peekable();
-        holding.peek()?;
-        let names: Vec<_> = models.into_iter().flatten().flat_map(name::candidates).collect();
-        holding.find(|one| names.iter().any(|name| one.is_for(provider, name)))
+        if self.own.multipliers.is_empty() {
+            return None;
+        }
+        let [answered, asked] = models.map(|model| model.map(name::candidates).unwrap_or_default());
+        self.own.multipliers.iter().find(|one| {
+            let is_named = |name: &String| one.is_for(provider, name);
+            one.holds(terms.region, terms.at)
+                && (answered.iter().any(is_named) || asked.iter().any(is_named))
+        })
     }
 
     /// The version of the book.

@@ -13,13 +13,13 @@ mod budget;
 mod price;
 
 pub(super) use budget::RawBudget;
-pub(super) use price::{
-    RawCostSource, RawModel, RawMultiplier, RawPrice, RawUnpriced, RawUnpricedWord,
-};
+#[cfg(feature = "schema")]
+use price::RawMultiplier;
+pub(super) use price::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpricedWord};
 
 use super::{
     MAX_BUFFERED, MAX_FEATURES, MAX_MODELS, MAX_SERIES, MAX_TENANTS,
-    shape::{Object, Whole, Word, whole},
+    shape::{Object, Pairs, Whole, Word, whole},
 };
 
 /// The configuration of the Tollgate filter. Every field is optional.
@@ -72,7 +72,8 @@ pub(super) struct Raw {
     pub(super) models: Vec<Object<RawModel>>,
     /// How many times the book's prices are charged for some calls: a contract, or a region of which
     /// the book does not know. The first that holds counts.
-    pub(super) multipliers: Vec<Object<RawMultiplier>>,
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<RawMultiplier>"))]
+    pub(super) multipliers: Vec<Pairs<String>>,
     /// What becomes of a call whose model has no price: it passes unpriced (`"pass"`), it is
     /// answered with 403 before it costs anything (`"refuse"`), or it has these prices
     /// (`{"rates": {"input": "15", "output": "75"}}`).

@@ -223,22 +223,23 @@ enum Active {
     /// From this second since 1970 on.
     From(u64),
     /// From one second of each day, UTC, to before another, which may be on the next day.
-    Daily(u64, u64),
+    Daily((u64, u64)),
     /// The same from Monday to Friday, of windows that do not reach into another day.
-    Workdays(u64, u64),
+    Workdays((u64, u64)),
     /// From one second since 1970 to before another.
-    Between(u64, u64),
+    Between((u64, u64)),
 }
 
+#[inline(never)]
 fn is_active(active: Option<Active>, at: u64) -> bool {
     let second = at % DAY;
     match active {
         None => true,
         Some(Active::From(start)) => at >= start,
-        Some(Active::Workdays(start, end)) => (start..end).contains(&second) && is_workday(at),
-        Some(Active::Between(start, end)) => (start..end).contains(&at),
-        Some(Active::Daily(start, end)) if end < start => second >= start || second < end,
-        Some(Active::Daily(start, end)) => (start..end).contains(&second),
+        Some(Active::Workdays((start, end))) => (start..end).contains(&second) && is_workday(at),
+        Some(Active::Between((start, end))) => (start..end).contains(&at),
+        Some(Active::Daily((start, end))) if end < start => second >= start || second < end,
+        Some(Active::Daily((start, end))) => (start..end).contains(&second),
     }
 }
 

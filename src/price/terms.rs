@@ -29,8 +29,18 @@ impl Terms<'_> {
     /// The class of service in one word for all providers; `batch` is none of them.
     fn tier(&self) -> Option<Tier<'_>> {
         let word = self.service_tier?;
-        let known = |&&(theirs, _): &&(&str, Tier<'_>)| theirs.eq_ignore_ascii_case(word);
-        Some(TIERS.iter().find(known).map_or(Tier::Word(word), |&(_, tier)| tier))
+        Some(match word.to_ascii_lowercase().as_str() {
+            "batch" => Tier::Batch,
+            // Vertex's `trafficType`; capacity that was bought in advance costs what calls would
+            // have cost. The others write the same words in different ways.
+            "standard" | "on_demand" | "provisioned_throughput" => Tier::Word("standard"),
+            "priority" | "on_demand_priority" => Tier::Word("priority"),
+            "flex" | "on_demand_flex" => Tier::Word("flex"),
+            "default" => Tier::Word("default"),
+            "ultrafast" => Tier::Word("ultrafast"),
+            "fast" => Tier::Word("fast"),
+            _ => Tier::Word(word),
+        })
     }
 
     fn is_batch(&self) -> bool {
@@ -50,23 +60,6 @@ enum Tier<'a> {
     Word(&'a str),
     Batch,
 }
-
-/// Providers' words for classes of service, and the book's.
-const TIERS: &[(&str, Tier<'_>)] = &[
-    ("batch", Tier::Batch),
-    // Vertex's `trafficType`; capacity that was bought in advance costs what calls would have cost.
-    ("ON_DEMAND", Tier::Word("standard")),
-    ("ON_DEMAND_PRIORITY", Tier::Word("priority")),
-    ("ON_DEMAND_FLEX", Tier::Word("flex")),
-    ("PROVISIONED_THROUGHPUT", Tier::Word("standard")),
-    // The others write the same words in different ways.
-    ("default", Tier::Word("default")),
-    ("standard", Tier::Word("standard")),
-    ("priority", Tier::Word("priority")),
-    ("flex", Tier::Word("flex")),
-    ("ultrafast", Tier::Word("ultrafast")),
-    ("fast", Tier::Word("fast")),
-];
 
 /// Terms that must all be met.
 #[derive(Debug, Deserialize)]

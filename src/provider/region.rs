@@ -5,9 +5,9 @@
 /// The region of the endpoint of `provider` behind `authority` and `path`, where they tell one.
 #[must_use]
 pub fn region_at(provider: &str, authority: &str, path: &str) -> Option<String> {
-    let host = authority.to_ascii_lowercase();
+    let host = authority.split(':').next().unwrap_or_default().to_ascii_lowercase();
     let region = match provider {
-        "openai" => host.split_once(".api.openai.com").map(|(region, _)| region),
+        "openai" => host.strip_suffix(".api.openai.com"),
         "vertex" | "google" => in_path(path).or_else(|| in_google_host(&host)),
         "bedrock" | "aws" => {
             let mut labels = host.split('.').skip_while(|label| !label.starts_with("bedrock"));
@@ -32,9 +32,8 @@ fn in_path(path: &str) -> Option<&str> {
 
 /// `{region}-aiplatform.googleapis.com` and `aiplatform.{region}.rep.googleapis.com`.
 fn in_google_host(host: &str) -> Option<&str> {
-    let before = host.split_once("-aiplatform.googleapis.com").map(|(region, _)| region);
-    let inside = || host.strip_prefix("aiplatform.")?.split_once(".rep.googleapis.com");
-    before.or_else(|| inside().map(|(region, _)| region))
+    let inside = || host.strip_prefix("aiplatform.")?.strip_suffix(".rep.googleapis.com");
+    host.strip_suffix("-aiplatform.googleapis.com").or_else(inside)
 }
 
 /// Bytes of a region's name, such as `northamerica-northeast1`.

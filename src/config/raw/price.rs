@@ -52,22 +52,24 @@ pub(in crate::config) struct RawModel {
     pub(in crate::config) priced_as: String,
 }
 
+// It is read as pairs, which takes less of the filter.
 /// How many times the book's prices are charged for some calls.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(JsonSchema), schemars(rename = "Multiplier"))]
-#[serde(deny_unknown_fields)]
+#[cfg(feature = "schema")]
+#[derive(JsonSchema)]
+#[schemars(rename = "Multiplier", deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(in crate::config) struct RawMultiplier {
     /// The provider for which it holds; every provider if absent.
-    pub(in crate::config) provider: Option<String>,
+    provider: Option<String>,
     /// The model's name; `name*` means all that begin with `name`.
-    pub(in crate::config) model: String,
+    model: String,
     /// The region for which it holds, instead of what the book says of that; every region, and
     /// beside what the book says, if absent.
-    pub(in crate::config) region: Option<String>,
+    region: Option<String>,
     /// The first day of calls for which it holds, in UTC: `2027-01-01`. Always if absent.
-    pub(in crate::config) from: Option<String>,
+    from: Option<String>,
     /// A decimal such as `"0.9"`, above 0, at most 1000, with at most six decimals.
-    pub(in crate::config) times: String,
+    times: String,
 }
 
 /// What becomes of a call whose model has no price.

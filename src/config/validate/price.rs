@@ -8,7 +8,7 @@ use crate::{
     config::{
         CostSource, ModelAlias, PriceMultiplier, PriceOverride, Unpriced,
         error::Faults,
-        raw::{RawCostSource, RawModel, RawMultiplier, RawPrice, RawUnpriced, RawUnpricedWord},
+        raw::{RawCostSource, RawModel, RawPrice, RawUnpriced, RawUnpricedWord},
         shape::{Object, Pairs, Word},
     },
     money::NanoUsd,
@@ -105,30 +105,37 @@ pub(super) fn models(raw: Vec<Object<RawModel>>, faults: &mut Faults) -> Vec<Mod
 }
 
 /// How many times the book's prices are charged.
-pub(super) fn multipliers(
-    raw: Vec<Object<RawMultiplier>>,
-    faults: &mut Faults,
-) -> Vec<PriceMultiplier> {
+pub(super) fn multipliers(raw: Vec<Pairs<String>>, faults: &mut Faults) -> Vec<PriceMultiplier> {
     bounded("multipliers", raw.len(), MAX_MULTIPLIERS, faults);
-    let read = |(at, Object(raw)): (usize, Object<RawMultiplier>)| {
-        let path = format!("multipliers[{at}]");
-        pattern(&path, raw.provider.as_deref(), &raw.model, faults);
-        if let Some(region) = &raw.region {
-            region_name(&format!("{path}.region"), region, faults);
-        }
-        let times = Times::parse(&raw.times).unwrap_or_else(|| {
-            let must = "must be a decimal above 0, at most 1000, with at most six decimals";
-            faults.add(format_args!("{path}.times"), must);
-            Times::ONE
-        });
-        let from = raw.from.as_deref().map_or(Some(0), day).unwrap_or_else(|| {
-            faults.add(format_args!("{path}.from"), "must be a day, such as `2027-01-01`");
-            0
-        });
-        let RawMultiplier { provider, model, region, .. } = raw;
-        PriceMultiplier { provider, model, region, from, times }
-    };
+    let read = |(at, raw): (usize, _)| multiplier(&format!("multipliers[{at}]"), raw, faults);
     raw.into_iter().enumerate().map(read).collect()
+}
+
+fn multiplier(path: &str, mut raw: Pairs<String>, faults: &mut Faults) -> PriceMultiplier {
+    let mut take = |name| {
+        let at = raw.0.iter().position(|(key, _)| key == name)?;
+        Some(raw.0.swap_remove(at).1)
+    };
+    let [provider, model, region, from, times] =
+        ["provider", "model", "region", "from", "times"].map(&mut take);
+    if !raw.0.is_empty() {
+        faults.add(path, "must have `model` and `times`, may have `provider`, `region` and `from`");
+    }
+    let model = model.unwrap_or_default();
+    pattern(path, provider.as_deref(), &model, faults);
+    if let Some(region) = &region {
+        region_name(&format!("{path}.region"), region, faults);
+    }
+    let times = times.and_then(|times| Times::parse(&times)).unwrap_or_else(|| {
+        let must = "must be a decimal above 0, at most 1000, with at most six decimals";
+        faults.add(format_args!("{path}.times"), must);
+        Times::ONE
+    });
+    let from = from.as_deref().map_or(Some(0), day).unwrap_or_else(|| {
+        faults.add(format_args!("{path}.from"), "must be a day, such as `2027-01-01`");
+        0
+    });
+    PriceMultiplier { provider, model, region, from, times }
 }
 
 /// The first second of a day in UTC, since 1970.
