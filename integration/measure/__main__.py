@@ -1,8 +1,8 @@
 """Measures budgets: what the check adds, how often Envoys ask the quota service, what is spent
-beyond a limit, what forged names cost, what the service takes, what many customers cost. Prints
-Markdown:
+beyond a limit, what forged names cost, what the service takes, what many customers cost, what
+killed replicas do. Prints Markdown:
 
-    python -m integration.measure [check callouts overspend forged throughput tenants]
+    python -m integration.measure [check callouts overspend forged throughput tenants replicas]
         [--envoys 1 4] [--names 100000] [--customers 1 1000 100000 1000000]
 """
 
@@ -19,6 +19,7 @@ from .check import latency
 from .fleet import WORKERS
 from .forged import forged
 from .overspend import overspend
+from .replicas import replicas
 from .service import tenants, throughput
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], Iterator[str]]] = {
     "forged": lambda options: iter([forged(options.names)]),
     "throughput": lambda _: throughput(),
     "tenants": lambda options: tenants(options.customers),
+    "replicas": lambda _: iter([replicas()]),
 }
 
 
