@@ -2,13 +2,19 @@
 //!
 //! Only where prices go by region is looked. Vertex calls its endpoint that is in none `global`.
 
+use super::route::{decoded, segments};
+
 /// The region of the endpoint of `provider` behind `authority` and `path`, where they tell one.
 #[must_use]
 pub fn region_at(provider: &str, authority: &str, path: &str) -> Option<String> {
     let host = authority.split(':').next().unwrap_or_default().to_ascii_lowercase();
+    let host = host.trim_end_matches('.');
     let region = match provider {
         "openai" => host.strip_suffix(".api.openai.com"),
-        "vertex" | "google" => in_path(path).or_else(|| in_google_host(&host)),
+        "vertex" | "google" => match in_path(path) {
+            Some(region) => return Some(region).filter(|name| is_region(name)),
+            None => in_google_host(host),
+        },
         "bedrock" | "aws" => {
             let mut labels = host.split('.').skip_while(|label| !label.starts_with("bedrock"));
             labels.nth(1)
@@ -25,9 +31,14 @@ pub fn is_region(name: &str) -> bool {
     (1..=MAX_REGION).contains(&name.len()) && name.bytes().all(legal)
 }
 
-/// `…/locations/{region}/…`
-fn in_path(path: &str) -> Option<&str> {
-    path.split(['?', '#']).next()?.split('/').skip_while(|part| *part != "locations").nth(1)
+/// `…/projects/{project}/locations/{region}/…`, read as leniently as the call itself is: what Google
+/// takes for a region must not pass for none here.
+fn in_path(path: &str) -> Option<String> {
+    let path = decoded(path.split(['?', '#']).next()?).to_ascii_lowercase();
+    segments(&path).windows(4).find_map(|names| match names {
+        ["projects", _, "locations", region] => Some((*region).to_owned()),
+        _ => None,
+    })
 }
 
 /// `{region}-aiplatform.googleapis.com` and `aiplatform.{region}.rep.googleapis.com`.
@@ -62,6 +73,10 @@ mod tests {
             ("google",  "llm.internal",                             vertex("europe-west1"),     Some("europe-west1")),
             ("google",  "generativelanguage.googleapis.com",        "/v1/models/m:generateContent".to_owned(), None),
             ("vertex",  "aiplatform.googleapis.com",                vertex("Über-west1"),       None),
+            ("vertex",  "aiplatform.googleapis.com",                vertex("us%2Deast5"),       Some("us-east5")),
+            ("vertex",  "aiplatform.googleapis.com",                vertex("x").replace("locations/x", "%6cocations//us-east5"), Some("us-east5")),
+            ("vertex",  "aiplatform.googleapis.com",                vertex("global/../us-east5"), Some("us-east5")),
+            ("vertex",  "aiplatform.googleapis.com",                vertex("eu").replace("/p/", "/locations/"), Some("eu")),
             ("bedrock", "bedrock-runtime.eu-west-2.amazonaws.com",  "/model/m/converse".to_owned(), Some("eu-west-2")),
             ("bedrock", "bedrock-runtime-fips.us-gov-west-1.amazonaws.com", "/model/m/converse".to_owned(), Some("us-gov-west-1")),
             ("bedrock", "vpce-1-2.bedrock-runtime.us-east-1.vpce.amazonaws.com", "/".to_owned(), Some("us-east-1")),

@@ -200,7 +200,7 @@ const OTHER_THAN_TEXT: [&str; 8] =
     ["flux", "diffusion", "dreamshaper", "leonardo", "whisper", "deepgram", "tts", "resnet"];
 
 /// The names in a path, without parameters, blanks and what stands for nothing.
-fn segments(path: &str) -> Vec<&str> {
+pub(super) fn segments(path: &str) -> Vec<&str> {
     let mut segments = Vec::with_capacity(10);
     for segment in path.split(['/', '\\']) {
         match segment.split([';', '?', '#']).next().unwrap_or_default().trim() {
@@ -215,7 +215,7 @@ fn segments(path: &str) -> Vec<&str> {
 }
 
 /// A path without its percent-encoding; what is none stays as it is.
-fn decoded(path: &str) -> Cow<'_, str> {
+pub(super) fn decoded(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return path.into();
     }
