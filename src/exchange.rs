@@ -190,7 +190,7 @@ impl Exchange {
         };
         let mut body = Body::new(&gate.questions(target.api), &content_type);
         if !is_plain(&coding) {
-            body = body.coded(&coding, &gate.places.pool);
+            body = body.coded(&coding, &gate.places.pool.for_requests());
         }
         Self {
             prices: gate.prices(),

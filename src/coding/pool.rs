@@ -3,8 +3,12 @@
 use std::rc::{Rc, Weak};
 
 /// The places of one worker. Clones are of the same pool.
-#[derive(Clone, Debug, Default)]
-pub struct Pool(Rc<()>);
+#[derive(Clone, Debug)]
+pub struct Pool {
+    places: Rc<()>,
+    /// How many may be taken in all, by whoever has this clone.
+    most: usize,
+}
 
 /// A place, given back when it is dropped.
 pub(super) type Place = Weak<()>;
@@ -12,7 +16,20 @@ pub(super) type Place = Weak<()>;
 impl Pool {
     /// A place, if there is one left.
     pub(super) fn take(&self) -> Option<Place> {
-        (Rc::weak_count(&self.0) < MOST).then(|| Rc::downgrade(&self.0))
+        (Rc::weak_count(&self.places) < self.most).then(|| Rc::downgrade(&self.places))
+    }
+
+    /// The same places, of which requests take half: clients begin as many as they like, and the
+    /// answers of others are to be read all the same.
+    #[must_use]
+    pub fn for_requests(&self) -> Self {
+        Self { places: Rc::clone(&self.places), most: MOST / 2 }
+    }
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { places: Rc::default(), most: MOST }
     }
 }
 

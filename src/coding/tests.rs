@@ -226,6 +226,11 @@ fn few_bodies_with_large_windows_are_read_at_once() {
     assert_eq!((another.fault(), new("br").fault()), (None, Some(Fault::Busy)));
     drop(another);
     assert_eq!(new("br").fault(), None);
+    // Requests leave half of the places to answers.
+    drop(held);
+    let asked = |coding| Decoder::new(coding, &pool.for_requests());
+    let _held: Vec<_> = (0..pool::MOST / 2).map(|_| asked("br")).collect();
+    assert_eq!((asked("br").fault(), new("br").fault()), (Some(Fault::Busy), None));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::names::Name;
 use super::{Admitted, Exchange, Phase, Refusal, Step, Teller, seconds};
 use crate::budget::Demand;
+use crate::coding::Fault;
 use crate::config::{Anonymous, OnFailure, Unknown, Unpriced};
 use crate::desk::{Call, Hold, Known, Mark, Refused, Standing, Verdict, unavailable};
 use crate::estimate::{Basis, Learned};
@@ -51,6 +52,13 @@ impl Exchange {
         let Teller { desk, shared, now_ms } = teller;
         let gate = Rc::clone(&self.gate);
         let config = &gate.config;
+        match self.body.fault() {
+            None => {}
+            Some(Fault::Busy) => return self.refuse_for(unavailable()),
+            Some(_) => {
+                return self.refuse(None, 415, "coding_unreadable", UNREADABLE.to_owned(), None);
+            }
+        }
         if desk.book.is_full() && config.on_failure() == OnFailure::Refuse {
             // There would be no room to write down what it cost.
             return self.refuse_for(unavailable());
@@ -325,4 +333,6 @@ const UNKNOWN: &str =
     "This request does not say whose it is. Send the identity that this gateway asks for.";
 const NO_PRICE: &str =
     "This gateway passes only calls whose price it knows, and it knows none for this model.";
+const UNREADABLE: &str =
+    "This gateway cannot read the content coding of this request. Send it without one.";
 const NOT_A_CUSTOMER: &str = "This request is not from a customer that this gateway knows.";

@@ -18,6 +18,25 @@ impl Head {
 
     /// The value of the first header of that name. `name` is in lower case.
     pub(super) fn value(&self, name: &str) -> Option<&[u8]> {
+        let mut first = None;
+        let _ = self.each(name, &mut |value| _ = first.get_or_insert(value));
+        first
+    }
+
+    /// The values of all headers of that name, which make one list.
+    pub(super) fn joined(&self, name: &str) -> Vec<u8> {
+        let mut list = Vec::new();
+        let _ = self.each(name, &mut |value| {
+            list.extend_from_slice(value);
+            list.push(b',');
+        });
+        list.pop();
+        list
+    }
+
+    /// Shows the value of each header of that name, up to where the layout is broken.
+    #[inline(never)]
+    fn each<'a>(&'a self, name: &str, on_value: &mut dyn FnMut(&'a [u8])) -> Option<()> {
         // Envoy knows it by its name in HTTP/2 alone.
         let name = if name == "host" { ":authority" } else { name };
         let bytes = self.0.as_slice();
@@ -29,11 +48,11 @@ impl Head {
             let (of, rest) = text(texts, name_len)?;
             let (value, rest) = text(rest, value_len)?;
             if of == name.as_bytes() {
-                return Some(value);
+                on_value(value);
             }
             texts = rest;
         }
-        None
+        Some(())
     }
 
     /// The value of that header as text, or the empty text where it is none.
@@ -65,6 +84,7 @@ mod tests {
         assert_eq!(host.value("host"), Some(&b"h"[..]));
         let values = ["a", "b", "c", "d"].map(|name| head.value(name));
         assert_eq!(values, [Some(&b"1"[..]), Some(b""), Some(b"\xc3\xa4"), None]);
+        assert_eq!(["a", "b", "d"].map(|name| head.joined(name)), [&b"1,2"[..], b"", b""]);
         for at in 0..bytes.len() {
             let head = Head(Bytes::from(bytes[..at].to_vec()));
             assert_eq!(head.value("c"), None, "cut at {at}");

@@ -14,7 +14,7 @@ use crate::metrics::SKIPPED as SKIPPED_TOTAL;
 use crate::record::SKIPPED;
 use crate::refusal;
 use crate::sync::{Document, Row};
-use crate::who::Origin;
+use crate::who::{Lookup, Origin};
 
 /// A stream, by the plugin it belongs to.
 pub(super) struct Stream {
@@ -82,7 +82,10 @@ fn open(id: u32, stream: &mut Stream, (gate, head): (&Rc<Gate>, &Head), end: boo
     }
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
-    let lookup = |origin: &Origin| facts::lookup(head, origin);
+    let lookup = |origin: &Origin| match origin {
+        Origin::Header(name) if name == "content-encoding" => Lookup::Value(head.joined(name)),
+        origin => facts::lookup(head, origin),
+    };
     let mut exchange = Exchange::open(Rc::clone(gate), target, call_id, now_ms, lookup);
     let root = stream.root;
     let step = tell(gate, |teller| exchange.on_request_headers(end, teller));

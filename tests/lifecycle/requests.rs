@@ -199,6 +199,32 @@ fn a_request_whose_coding_cannot_be_read_is_counted() {
     }
 }
 
+#[test]
+fn a_request_whose_coding_cannot_be_read_is_refused_where_budgets_count() {
+    let of_models =
+        tokens(2_000, r#""id": "big", "match": {"model": ["gpt-4o*"]}, "action": "refuse""#);
+    for (coding, status) in [("compress", Some(415)), ("gzip", Some(415)), ("", None)] {
+        let request = Request::of(&OPENAI, false).with("content-encoding", coding);
+        let call = of_models.ask(&request);
+        assert_eq!(call.reply().map(|reply| reply.status), status, "{coding}");
+        assert_eq!(call.upstream().headers.is_none(), status.is_some(), "{coding}");
+    }
+}
+
+#[test]
+fn codings_that_stand_in_several_headers_are_one_list() {
+    for request in in_coding(CODED) {
+        let (_, coding) =
+            request.headers.iter().find(|(name, _)| name == "content-encoding").unwrap().clone();
+        let request = request.without("content-encoding").with("content-encoding", "identity");
+        let request = request.with("content-encoding", coding);
+        let worker = Worker::new(PRICED);
+        let call = worker.ask(&request);
+        call.break_off("downstream_remote_disconnect");
+        assert_eq!(call.fields(["request_model", "output_tokens"]), ["gpt-4o-mini", "70"]);
+    }
+}
+
 /// A budget of so many tokens, which a request must be read for.
 fn tokens(limit: u64, more: &str) -> Worker {
     let budget = format!(r#"{{"limit": {{"tokens": {limit}}}, "window": "day", {more}}}"#);
