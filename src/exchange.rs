@@ -458,7 +458,7 @@ impl Exchange {
         let since = |at: u64| at.saturating_sub(began_ms);
         let refused = outcome == Outcome::Refused;
         let used = Used::of(amount.known(), price.known(), outcome == Outcome::Ok);
-        if target.api.is_poll() && matches!(amount, Amount::Reported(_)) {
+        if target.api.is_poll() && amount.known().is_some() {
             let whose = who.tenant.get().cloned().or_else(anonymous);
             let scope = Scope {
                 feature: who.feature.get().map(String::as_str),

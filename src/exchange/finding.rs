@@ -2,7 +2,7 @@
 
 use crate::estimate::Basis;
 use crate::gate::Target;
-use crate::provider::{Answer, Evidence};
+use crate::provider::{Answer, Api, Evidence};
 use crate::record::{Amount, Outcome};
 
 /// The answer to a call, on its way.
@@ -75,6 +75,10 @@ impl Finding {
                 Amount::Estimated(reported)
             }
             (From::Upstream, Some(reported)) if evidence.is_final => Amount::Reported(reported),
+            // xAI tells it once, and then never again.
+            (From::Upstream, _) if target.api == Api::XaiDeferredPoll && is_success(status) => {
+                Amount::Estimated(basis.answered(&evidence))
+            }
             // What is asked for again is told later or was before.
             (From::Upstream, _) if target.api.is_poll() => Amount::Absent,
             (From::Upstream, _) if is_success(status) && !evidence.is_mere_error() => {

@@ -219,6 +219,43 @@ fn what_is_deferred_counts_when_it_is_asked_for() {
     }
 }
 
+#[test]
+fn what_is_told_once_and_breaks_off_is_charged_for() {
+    let polled = ("GET", "/v1/chat/deferred-completion/r", "api.x.ai");
+    let job = ("GET", "/async/chat/completions/p", "api.perplexity.ai");
+    let response = ("GET", "/v1/responses/r", "api.openai.com");
+    let text = r#"{"id":"c","model":"grok-4","choices":[{"message":{"content":"four tokens of it"#;
+    let (usage, at_work) =
+        (r#""usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}"#, "");
+    let counted = format!(r#"{{"id":"c","model":"grok-4",{usage},"choices":[{{"message":{{"#);
+    let done = format!(r#"{{"id":"p","status":"COMPLETED","response":{{{usage},"choices":[{{"#);
+    let begun = format!(r#"{{"id":"p","status":"IN_PROGRESS","response":{{{usage},"choices":[{{"#);
+    #[rustfmt::skip]
+    let cases = [
+        // call    status  body        usage        output
+        (polled,   200,    text,       "estimated", "5"),
+        (polled,   200,    &*counted,  "reported",  "2"),
+        (polled,   202,    at_work,    "absent",    "-"),
+        (job,      200,    &*done,     "reported",  "2"),
+        (job,      200,    &*begun,    "absent",    "-"),
+        (response, 200,    r#"{"id":"r","background":true,"status":"completed","#, "absent", "-"),
+    ];
+    for ((method, path, host), status, body, usage, output) in cases {
+        let gate = gate("{}");
+        let target = gate.target(method, path, host, "").unwrap();
+        let mut exchange = Exchange::open(gate, target, "id".into(), 0, |_| Lookup::Absent);
+        assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
+        exchange.on_answer_head(status, "", "", |_| None);
+        exchange.on_answer_body(body.as_bytes(), false, || 0);
+        let end = Close::new("downstream_remote_disconnect");
+        let record = exchange.close(end, teller()).0;
+        let told = [crate::config::LogField::Usage, crate::config::LogField::OutputTokens]
+            .map(|field| record.field(field));
+        let told = told.map(|text| text.unwrap_or_else(|| "-".to_owned()));
+        assert_eq!(told, [usage, output], "{host} {body}");
+    }
+}
+
 /// Asserts what comes of a call that is answered so.
 fn assert_told((method, path, host): (&str, &str, &str), (status, body): (u32, &str), usage: &str) {
     let gate = gate("{}");

@@ -204,6 +204,7 @@ impl Answer {
     #[must_use]
     pub fn finish(mut self, provider: &str, whole: bool) -> Evidence {
         let (is_coding_open, binary) = (self.coded.is_open(), self.dialect.binary);
+        let is_events = self.is_events();
         self.coded.end(&mut |bytes| self.body.feed(bytes, binary));
         self.body.end(whole);
         let open = self.body.is_open() || is_coding_open;
@@ -234,8 +235,10 @@ impl Answer {
         // Nothing but an id under which it can be asked for.
         let said = reported.is_some() || notes.model.is_some() || notes.text_bytes > 0;
         let deferred = provider == "xai" && !notes.again && notes.id.is_some() && !said;
+        // What is asked for again is done: its counts are its last ones, wherever it breaks off.
+        let is_last = is_whole || (notes.again && !unfinished && !is_events);
         Evidence {
-            is_final: reported.as_ref().is_some_and(|known| !known.prompt_unknown) && is_whole,
+            is_final: reported.as_ref().is_some_and(|known| !known.prompt_unknown) && is_last,
             service_tier: notes
                 .tier
                 .or_else(|| TIERS.iter().find_map(word))

@@ -114,6 +114,8 @@ const DEFERRED_PLACES: &[Place] = &[
     ("/usage",        USAGE, Take),
     ("/service_tier", TIER,  Take),
     ("/error",        ERROR, Take),
+    ("/choices/*/message/content",           TEXT, Measure),
+    ("/choices/*/message/reasoning_content", TEXT, Measure),
 ];
 
 #[rustfmt::skip]
