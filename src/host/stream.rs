@@ -80,6 +80,8 @@ fn open(id: u32, stream: &mut Stream, (gate, head): (&Rc<Gate>, &Head), end: boo
     {
         let _ = abi::replace_header(Headers::Request, "accept-encoding", readable);
     }
+    // Of streams that were none of ours something may be left.
+    let _ = attempt::spared();
     let now_ms = now_ms();
     let call_id = Vm::enter(Vm::call_id).unwrap_or_default();
     let lookup = |origin: &Origin| match origin {
@@ -265,6 +267,7 @@ pub(super) fn settle(id: u32) {
         match core::mem::replace(&mut stream.state, State::Over) {
             State::Fresh | State::Over => {}
             State::Skipped(gate) => {
+                let _ = attempt::spared();
                 if gate.config.access_log.contains(&LogField::Decision) {
                     let _ = abi::set_property("tollgate.decision", SKIPPED);
                 }

@@ -251,6 +251,32 @@ fn attempts_are_estimated_but_for_those_that_the_router_logs_as_failed() {
 }
 
 #[test]
+fn what_failed_beside_the_calls_is_no_attempt_of_one_of_the_same_id() {
+    let connection = 7_u64.to_le_bytes();
+    for is_ours in [true, false] {
+        let worker = Worker::new(PRICED);
+        let named = |call: &Call<'_>| {
+            call.set_property("request\0id", "same");
+            call.set_property("connection\0id", connection);
+        };
+        worker.end_attempt(&[("request\0id", b"same"), ("connection\0id", &connection)]);
+        if is_ours {
+            let path = "/v1/models/none".to_owned();
+            let skipped = worker.ask(&Request { path, ..Request::of(&OPENAI, false) });
+            named(&skipped);
+            skipped.end();
+        }
+        let call = worker.stream();
+        named(&call);
+        call.request(&Request::of(&OPENAI, false));
+        call.answer(200, &[], &[OPENAI.json()]);
+        call.set_property("upstream\0request_attempt_count", 2_u64.to_le_bytes());
+        call.end();
+        assert_eq!(call.field("usage"), "estimated", "{is_ours}");
+    }
+}
+
+#[test]
 fn what_failed_alone_is_no_attempt_of_a_later_call_of_the_same_id() {
     let worker = Worker::new(PRICED);
     let connection = 7_u64.to_le_bytes();
