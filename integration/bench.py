@@ -135,7 +135,8 @@ class Rig:
 
     def answer(self, scenario: Scenario) -> Iterator[float]:
         """Answers a request that was sent; when each write had come."""
-        _until(self.upstream, scenario.request)
+        # A body that may yet be changed goes on in chunks.
+        _until(self.upstream, scenario.request, scenario.request + b"\r\n0\r\n\r\n")
         for data, seen in scenario.writes:
             self.upstream.sendall(data)
             _until(self.client, seen)
@@ -310,14 +311,14 @@ def table(rows: Sequence[Sequence[str]], texts: int = 1) -> str:
     return "\n".join([line(rows[0]), f"|{rule}|", *map(line, rows[1:])])
 
 
-def _until(end: socket.socket, expected: bytes) -> None:
-    """Reads until what was read ends as expected."""
-    tail = expected[-32:]
+def _until(end: socket.socket, *expected: bytes) -> None:
+    """Reads until what was read ends as expected, in one of these ways."""
+    tails = tuple(way[-32:] for way in expected)
     read = b""
-    while not read.endswith(tail):
+    while not read.endswith(tails):
         more = end.recv(1 << 20)
         if not more:
-            raise SystemExit(f"the connection ended, before {tail!r} came")
+            raise SystemExit(f"the connection ended, before {tails!r} came")
         read = read[-32:] + more
 
 

@@ -50,7 +50,11 @@ class Body:
         """The request."""
         said = "".join(_words(self.size)) if self.asked else "hello"
         messages = [{"role": "user", "content": said}]
-        return json.dumps({"messages": messages, "model": MODEL, "stream": self.stream}).encode()
+        asked = {"messages": messages, "model": MODEL, "stream": self.stream}
+        if self.stream:
+            # Who asks for the usage gets all of the stream.
+            asked["stream_options"] = {"include_usage": True}
+        return json.dumps(asked).encode()
 
 
 class Peak(threading.Thread):

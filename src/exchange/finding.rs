@@ -66,6 +66,9 @@ impl Finding {
         let amount = match (origin, evidence.reported.clone()) {
             (From::Envoy, _) => Amount::Absent,
             _ if target.api.is_free() => Amount::Absent,
+            (From::Silence, _) if target.api.is_poll() && target.api != Api::XaiDeferredPoll => {
+                Amount::Absent
+            }
             (From::Silence, _) => Amount::Estimated(basis.unanswered()),
             // What goes on in the background tells all of it at its end. What a poll tells of work
             // that cannot be told again was told by the answer to the work itself.

@@ -256,6 +256,28 @@ fn what_is_told_once_and_breaks_off_is_charged_for() {
     }
 }
 
+#[test]
+fn a_poll_without_an_answer_costs_nothing_unless_it_is_told_once() {
+    #[rustfmt::skip]
+    let cases = [
+        // path,                              host,                                usage
+        ("/v1/responses/r",                   "api.openai.com",                    "absent"),
+        ("/async/chat/completions/p",         "api.perplexity.ai",                 "absent"),
+        ("/v1beta/interactions/i",            "generativelanguage.googleapis.com", "absent"),
+        ("/v1/chat/deferred-completion/r",    "api.x.ai",                          "estimated"),
+    ];
+    for (path, host, usage) in cases {
+        let gate = gate("{}");
+        let target = gate.target("GET", path, host, "").unwrap();
+        let mut exchange = Exchange::open(gate, target, "id".into(), 0, |_| Lookup::Absent);
+        assert_eq!(exchange.on_request_headers(true, teller()), Step::Continue);
+        exchange.on_answer_head(504, "", "response_timeout", |_| None);
+        exchange.on_answer_body(b"upstream request timeout", true, || 0);
+        let record = exchange.close(Close::new("response_timeout"), teller()).0;
+        assert_eq!(record.field(crate::config::LogField::Usage).unwrap(), usage, "{host}");
+    }
+}
+
 /// Asserts what comes of a call that is answered so.
 fn assert_told((method, path, host): (&str, &str, &str), (status, body): (u32, &str), usage: &str) {
     let gate = gate("{}");
