@@ -14,8 +14,9 @@ from typing import Any
 from ..bootstrap import LOCALHOST
 from ..measured import table, tell
 from ..postgres import Postgres, installed
-from ..quota import EARLIER, SECRET, Quota
+from ..quota import SECRET, Quota
 from .fleet import AMPLE, customers
+from .service import row
 
 CUSTOMERS, GATEWAYS, ROWS, WANTS = 50, 8, 20, 5
 SECONDS, EVERY, AWAY = 60, 1.5, 0.6
@@ -46,17 +47,12 @@ class Asker:
                 time.sleep(0.05)
 
     def _ask(self, seq: int, chance: random.Random) -> dict[str, Any]:
-        def budget() -> tuple[str, str]:
-            name = f"customer-{chance.randrange(CUSTOMERS)}"
-            return name, f"{name}/requests-month"
+        def name() -> str:
+            return f"customer-{chance.randrange(CUSTOMERS)}"
 
-        rows = []
-        for at in range(ROWS):
-            name, id_ = budget()
-            call = {**EARLIER, "id": f"{self.number}-{seq}-{at}", "tenant": name, "cost": 1_000}
-            call["t"] = int(time.time() * 1_000)
-            rows.append({"call": call, "charges": [{"budget": id_, "window": self.window, "amount": 1}]})
-        wants = [{"budget": budget()[1], "window": self.window, "need": 1, "want": 10} for _ in range(WANTS)]
+        rows = [row(f"{self.number}-{seq}-{at}", name(), self.window) for at in range(ROWS)]
+        budgets = [f"{name()}/requests-month" for _ in range(WANTS)]
+        wants = [{"budget": id_, "window": self.window, "need": 1, "want": 10} for id_ in budgets]
         ask = {"v": 1, "gateway": f"g{self.number}", "worker": 0, "seq": seq}
         return {**ask, "rows": rows, "wants": wants}
 

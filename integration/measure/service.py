@@ -66,7 +66,7 @@ def _asks(kind: str, sizes: tuple[int, int, int], window: int, until: float) -> 
         number += 1
         ask: dict[str, Any] = {"v": 1, "gateway": f"g{kind}-{number % GATEWAYS}", "worker": 0}
         ask["seq"] = number // GATEWAYS + 1
-        ask["rows"] = [_row(f"{kind}-{number}-{at}", of[at], window) for at in range(rows)]
+        ask["rows"] = [row(f"{kind}-{number}-{at}", of[at], window) for at in range(rows)]
         budgets = [f"{name}/requests-month" for name in of[:wants]]
         ask["wants"] = [{"budget": id_, "window": window, "need": 1, "want": 10} for id_ in budgets]
         ask["tenants"] = of[:names]
@@ -76,7 +76,8 @@ def _asks(kind: str, sizes: tuple[int, int, int], window: int, until: float) -> 
         yield "\r\n".join(head).encode() + body
 
 
-def _row(id_: str, tenant: str, window: int) -> dict[str, Any]:
+def row(id_: str, tenant: str, window: int) -> dict[str, Any]:
+    """A call of a customer, which takes one request of its budget."""
     charges = [{"budget": f"{tenant}/requests-month", "window": window, "amount": 1}]
     call = {**EARLIER, "id": id_, "t": int(time.time() * 1_000), "tenant": tenant, "cost": 1_000}
     return {"call": call, "charges": charges}

@@ -17,7 +17,7 @@ use tollgate::{
 use crate::{
     customers::{Book, Extra, Found, Owner},
     lending::{Key, Lending},
-    statement::Statement,
+    statement::{BATCH, Statement},
     store::{Connection, Kind, StoreError, Tx, amount},
 };
 
@@ -212,12 +212,13 @@ async fn stored(
     let mut sums = BTreeMap::new();
     let beside: Vec<_> = beside.iter().collect();
     for some in beside.chunks(BATCH) {
-        let mut query = Statement::new(Kind::of(db), "WITH asked(budget, own, since, until) AS (");
-        query.rows(some, |row, ((budget, own), windows)| {
-            row.bind(budget).bind(own).bind(windows.start).bind(windows.end);
-        });
+        let columns = "budget, own, since, until";
+        let mut query =
+            Statement::about(Kind::of(db), columns, some, |row, ((budget, own), windows)| {
+                row.bind(budget).bind(own).bind(windows.start).bind(windows.end);
+            });
         query.push(
-            ") SELECT asked.budget, asked.own, CAST(SUM(b.settled) AS BIGINT), \
+            "SELECT asked.budget, asked.own, CAST(SUM(b.settled) AS BIGINT), \
              CAST(SUM(b.settled + b.on_loan + b.suspense) AS BIGINT) \
              FROM asked CROSS JOIN balance AS b WHERE b.budget = asked.budget \
              AND b.window_start >= asked.since AND b.window_start < asked.until \
@@ -243,9 +244,6 @@ fn last_second_before(window: &Window) -> Timestamp {
 fn second_before(second: i64) -> Timestamp {
     Timestamp::from_second(second.saturating_sub(1)).unwrap_or(Timestamp::UNIX_EPOCH)
 }
-
-/// Rows of one statement: with four columns, far below the 32,766 parameters that SQLite takes.
-const BATCH: usize = 500;
 
 #[cfg(test)]
 mod tests {

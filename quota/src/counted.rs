@@ -10,7 +10,7 @@ use tollgate::sync::Counted;
 
 use crate::{
     lending::Key,
-    statement::Statement,
+    statement::{BATCH, Statement},
     store::{Connection, Kind, StoreError, Tx, column},
 };
 
@@ -48,14 +48,14 @@ pub async fn count(tx: &mut Tx, units: BTreeSet<Unit>) -> Result<BTreeSet<Unit>,
 pub async fn among(db: &mut Connection, asked: &[Counted]) -> Result<Vec<Counted>, StoreError> {
     let mut counted = Vec::new();
     let sound = |asked: &&Counted| is_unit(&asked.unit) && !asked.budget.contains('\0');
-    let asked: Vec<_> = asked.iter().filter(sound).take(BATCH).collect();
+    let asked: Vec<_> = asked.iter().filter(sound).take(ASKED).collect();
     for some in asked.chunks(BATCH) {
-        let mut query = Statement::new(Kind::of(db), "WITH asked(budget, window_start, unit) AS (");
-        query.rows(some, |row, Counted { budget, window, unit }| {
-            row.bind(budget).bind(column(*window)).bind(unit);
+        let columns = "budget, window_start, unit";
+        let mut query = Statement::about(Kind::of(db), columns, some, |row, asked| {
+            row.bind(&asked.budget).bind(column(asked.window)).bind(&asked.unit);
         });
         query.push(
-            ") SELECT c.budget, c.window_start, c.unit FROM asked CROSS JOIN counted AS c \
+            "SELECT c.budget, c.window_start, c.unit FROM asked CROSS JOIN counted AS c \
              WHERE c.budget = asked.budget AND c.window_start = asked.window_start \
              AND c.unit = asked.unit",
         );
@@ -75,6 +75,5 @@ pub fn is_unit(text: &str) -> bool {
 
 /// As long as a name gets.
 const MAX_UNIT: usize = 256;
-/// Units of one statement, and of one ask: with three columns, far below the 32,766 parameters that
-/// SQLite takes.
-const BATCH: usize = 500;
+/// Units that one ask is told of.
+const ASKED: usize = 500;

@@ -15,7 +15,7 @@ use crate::{
     alert,
     ledger::Charged,
     monthly,
-    statement::Statement,
+    statement::{BATCH, Statement},
     store::{Connection, Kind, Record, StoreError, Tx, amount, column},
 };
 
@@ -338,16 +338,9 @@ pub(crate) fn lease(row: &Record, at: usize) -> Result<Lease, StoreError> {
     })
 }
 
-/// The beginning of a query about these keys: they are a table of their own, `asked`, which comes
-/// first, so that each is one look into the other's index.
+/// The beginning of a query about these keys.
 fn asked(kind: Kind, keys: &[Key]) -> Statement {
-    let mut query = Statement::new(kind, "WITH asked(budget, window_start) AS (");
-    query.rows(keys, |row, (budget, window)| {
+    Statement::about(kind, "budget, window_start", keys, |row, (budget, window)| {
         row.bind(budget).bind(window);
-    });
-    query.push(") ");
-    query
+    })
 }
-
-/// Rows of one statement: with eight columns, far below the 32,766 parameters that SQLite takes.
-const BATCH: usize = 500;

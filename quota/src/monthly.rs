@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use tollgate::calendar::{Cycle, timestamp, window_of};
 
 use crate::{
-    statement::Statement,
+    statement::{BATCH, Statement},
     store::{Kind, StoreError, Tx, amount, column},
 };
 
@@ -91,12 +91,10 @@ async fn sums(
 ) -> Result<BTreeMap<String, u64>, StoreError> {
     let end = window_of(MONTH, zone, timestamp(month.saturating_mul(1_000))).end;
     let end = end.map_or(i64::MAX, |end| end.timestamp().as_second());
-    let mut query = Statement::new(Kind::of(tx), "WITH asked(customer) AS (");
-    query.rows(customers, |row, customer| {
-        row.bind(customer);
-    });
+    let mut query =
+        Statement::about(Kind::of(tx), "customer", customers, |row, id| _ = row.bind(id));
     query.push(
-        ") SELECT asked.customer, CAST(SUM(h.cost) AS BIGINT) FROM asked CROSS JOIN hourly AS h \
+        "SELECT asked.customer, CAST(SUM(h.cost) AS BIGINT) FROM asked CROSS JOIN hourly AS h \
          WHERE h.customer = asked.customer AND h.hour >= ",
     );
     query.bind(month).push(" AND h.hour < ").bind(end).push(" GROUP BY asked.customer");
@@ -105,5 +103,3 @@ async fn sums(
 }
 
 const MONTH: Cycle = Cycle::Month { day: 1 };
-/// Rows of one statement: with four columns, far below the 32,766 parameters that SQLite takes.
-const BATCH: usize = 500;

@@ -27,6 +27,19 @@ impl Statement {
         Self { kind, sql: sql.to_owned(), values: AnyArguments::default() }
     }
 
+    /// A statement about these items: they are a table of its own, `asked`, with these columns. It
+    /// comes first, so that each item is one look into another table's index.
+    pub(crate) fn about<T>(
+        kind: Kind,
+        columns: &str,
+        items: impl IntoIterator<Item = T>,
+        row: impl FnMut(&mut Row<'_>, T),
+    ) -> Self {
+        let mut query = Self::new(kind, "WITH asked(");
+        query.push(columns).push(") AS (").rows(items, row).push(") ");
+        query
+    }
+
     /// Adds text.
     pub(crate) fn push(&mut self, sql: impl Display) -> &mut Self {
         // A String takes whatever is written to it.
@@ -116,3 +129,6 @@ impl Row<'_> {
         self
     }
 }
+
+/// Rows of one statement: with up to eight columns, far below the 32,766 parameters that SQLite takes.
+pub(crate) const BATCH: usize = 500;

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 use sqlx::{Pool, Row as _};
 
-use crate::statement::Statement;
+use crate::statement::{BATCH, Statement};
 use crate::store::{self, Connection, Db, Store, StoreError};
 
 use super::message::{Alert, Budget, Customer, Kind};
@@ -340,5 +340,3 @@ pub(crate) async fn latest(pool: &Pool<Db>, count: i64) -> Result<Vec<Told>, Sto
 const CLAIM_MS: i64 = 60_000;
 /// Deliveries claimed at once: what one replica can make while the claim lasts.
 const AT_ONCE: i64 = 4;
-/// Alerts of one statement: far below the 32,766 parameters that SQLite takes.
-const BATCH: usize = 500;

@@ -10,7 +10,7 @@ use super::calendar::Days;
 use super::costs::Sums;
 use super::margin::{self, Prices};
 use crate::customers::{Book, Customer};
-use crate::statement::Statement;
+use crate::statement::{BATCH, Statement};
 use crate::store::{Connection, Kind, StoreError};
 
 /// What customers paid from when on, in order.
@@ -55,12 +55,10 @@ pub(crate) async fn of(
 ) -> Result<Vec<Account>, StoreError> {
     let mut standing = Standing::new();
     for some in customers.chunks(BATCH) {
-        let mut query = Statement::new(Kind::of(db), "WITH asked(customer) AS (");
-        query.rows(some, |row, customer| {
-            row.bind(&customer.id);
-        });
+        let ids = some.iter().map(|customer| &customer.id);
+        let mut query = Statement::about(Kind::of(db), "customer", ids, |row, id| _ = row.bind(id));
         query.push(
-            ") SELECT s.customer, s.since_ms, s.revenue FROM asked CROSS JOIN standing AS s \
+            "SELECT s.customer, s.since_ms, s.revenue FROM asked CROSS JOIN standing AS s \
              WHERE s.customer = asked.customer ORDER BY s.customer, s.since_ms",
         );
         standing.append(&mut read(db, book, query).await?);
@@ -201,9 +199,6 @@ pub(crate) fn total(outcomes: &[Outcome]) -> Outcome {
     }
     all
 }
-
-/// Customers of one statement: far below the 32,766 parameters that SQLite takes.
-const BATCH: usize = 500;
 
 #[cfg(test)]
 mod tests {

@@ -16,8 +16,7 @@ pub(super) fn providers(raw: Vec<Object<RawProvider>>, faults: &mut Faults) -> V
     raw.into_iter().enumerate().filter_map(read).collect()
 }
 
-fn provider(at: &str, raw: RawProvider, faults: &mut Faults) -> Option<ProviderRule> {
-    let path = at;
+fn provider(path: &str, raw: RawProvider, faults: &mut Faults) -> Option<ProviderRule> {
     provider_name(&format!("{path}.provider"), &raw.provider, faults);
     let by = match (raw.host, raw.cluster) {
         (Some(host), None) => Some(HostPattern::parse(&host).map(By::Host).or_else(|| {
@@ -50,11 +49,11 @@ fn provider(at: &str, raw: RawProvider, faults: &mut Faults) -> Option<ProviderR
             None
         })
     });
+    let region = raw.region.inspect(|name| region_name(&format!("{path}.region"), name, faults));
     let path = match pattern {
         Some(pattern) => Some(pattern?),
         None => None,
     };
-    let region = raw.region.inspect(|name| region_name(&format!("{at}.region"), name, faults));
     let (provider, include_usage) = (raw.provider, raw.include_usage);
     Some(ProviderRule { by, path, provider, region, reads: reads?, include_usage })
 }
